@@ -1,0 +1,1 @@
+"""The daemons: each hands the shell a service and nothing else."""

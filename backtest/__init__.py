@@ -1,0 +1,1 @@
+"""Offline: the live code over recorded history."""

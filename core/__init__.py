@@ -1,0 +1,1 @@
+"""What every other package shares: the vocabulary, the bus, the pure domain and the one shell."""

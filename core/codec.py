@@ -1,0 +1,218 @@
+"""Events to bytes and back; the only module that sees JSON.
+
+A line is one flat JSON object: the header's fields with a leading underscore, then the event's own. The sequencer
+writes the header, so an event is encoded without it and a line is decoded in two passes over the same bytes.
+Decimals travel as strings; NaN and infinities never travel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from math import isfinite
+from typing import Any, TypeVar
+
+import msgspec
+
+from core import topics
+from core.contracts import Event
+from core.errors import CodecError, ContractError
+
+E = TypeVar("E", bound=Event)
+
+_encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Header(msgspec.Struct, frozen=True, gc=False, rename=lambda name: "_" + name):
+    """What the sequencer writes in front of every event.
+
+    Attributes:
+        seq: place in the total order, from 1.
+        ts: the sequencer's time, ns UTC, never falling.
+        prev: `seq` of the previous line on the same topic, 0 for the first.
+        src: the instance that published it.
+        cause: `seq` of the input it answers, 0 for none.
+        root: `seq` of the first cause in the chain; its own where it is one.
+        root_ts: sequencer time of the root, ns UTC.
+        type: the event's class name.
+        v: version of the event's schema.
+        n: the publisher's commit number.
+        more: how many lines of the same commit follow.
+    """
+
+    seq: int
+    ts: int
+    prev: int
+    src: str
+    cause: int
+    root: int
+    root_ts: int
+    type: str
+    v: int
+    n: int
+    more: int
+
+
+_decode_header = msgspec.json.Decoder(Header).decode
+
+
+def header_of(line: bytes) -> Header:
+    """Read a line's header.
+
+    Raises:
+        CodecError: there is none, or it is broken.
+    """
+    try:
+        return _decode_header(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CodecError(f"no sequencer header: {error}") from None
+
+
+def seq_of(line: bytes) -> int:
+    """Read only the place in the total order; the header's first field by construction."""
+    return int(line[8 : line.index(b",", 8)])
+
+
+def body_of(line: bytes) -> bytes:
+    """The event's own part of a line, as it was committed."""
+    start = line.index(b",", line.index(b',"_more":') + 9)
+    return b"{" + line[start + 1 :]
+
+
+@cache
+def _decoder(event: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(event)
+
+
+def decode(data: bytes, event: type[E]) -> E:
+    """Read an event from a line or a body.
+
+    Raises:
+        CodecError: a field is missing, of another type, or holds what no event may carry.
+    """
+    try:
+        decoded: E = _decoder(event).decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, ContractError) as error:
+        raise CodecError(f"no {event.__name__}: {error}") from None
+    return decoded
+
+
+def decode_line(line: bytes, header: Header) -> Event:
+    """Read the event of a line.
+
+    Raises:
+        CodecError: its type is unknown, or it is not of that type.
+    """
+    event = topics.event_type(header.type)
+    if event is None:
+        raise CodecError(f"unknown event type {header.type!r}")
+    return decode(line, event)
+
+
+def encode(event: Event) -> bytes:
+    """An event's body: its fields in the order of its class.
+
+    Numbers are finite because every constructor has checked them.
+    """
+    return _encode(event)
+
+
+def encode_payload(payload: object) -> bytes:
+    """A free payload as a body.
+
+    Raises:
+        CodecError: not a JSON object, or with NaN, infinities or fields that start with an underscore.
+    """
+    if not isinstance(payload, Mapping) or not payload:
+        raise CodecError(f"a payload must be an object with at least one field, not {payload!r:.80}")
+    reserved = [key for key in payload if str(key).startswith("_")]
+    if reserved:
+        raise CodecError(f"payload field {reserved[0]!r} starts with an underscore, as only the header may")
+    _require_finite(payload, "payload")
+    try:
+        return _encode(payload)
+    except (TypeError, msgspec.EncodeError) as error:
+        raise CodecError(f"payload cannot be written as JSON: {error}") from None
+
+
+def _require_finite(value: object, path: str) -> None:
+    if isinstance(value, float) and not isfinite(value):
+        raise CodecError(f"{path} is {value!r}; allowed: a finite number")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _require_finite(item, f"{path}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            _require_finite(item, f"{path}[{index}]")
+
+
+def payload_of(line: bytes) -> dict[str, Any]:
+    """A line's own fields as a dict, without the header."""
+    fields = msgspec.json.decode(line)
+    return {key: value for key, value in fields.items() if not key.startswith("_")}
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """An event as JSON-ready values: Decimals as strings, tuples as lists."""
+    values: dict[str, Any] = msgspec.to_builtins(event)
+    return values
+
+
+def from_dict(event: type[E], values: Mapping[str, Any]) -> E:
+    """Build an event from JSON-ready values; unknown fields are refused.
+
+    Raises:
+        CodecError: a field is unknown, missing, of another type, or holds what no event may carry.
+    """
+    known = event.__dataclass_fields__  # type: ignore[attr-defined]  # every event is a dataclass
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise CodecError(f"{event.__name__} has no field {unknown[0]!r}; allowed: {', '.join(known)}")
+    try:
+        return msgspec.convert(dict(values), event)
+    except (msgspec.ValidationError, ContractError) as error:
+        raise CodecError(f"no {event.__name__}: {error}") from None
+
+
+T = TypeVar("T")
+
+
+def convert(values: object, into: type[T]) -> T:
+    """Build a typed record (settings, a saved state) from JSON-ready values.
+
+    Raises:
+        CodecError: they do not fit.
+    """
+    try:
+        return msgspec.convert(values, into)
+    except (msgspec.ValidationError, ContractError) as error:
+        raise CodecError(f"no {getattr(into, '__name__', into)}: {error}") from None
+
+
+def to_builtins(value: object) -> Any:
+    """A record, however nested, as JSON-ready values."""
+    return msgspec.to_builtins(value)
+
+
+def encode_state(state: object) -> bytes:
+    """A handler's memory as bytes; equal memories give equal bytes."""
+    return _encode_sorted(state)
+
+
+def decode_json(data: bytes | str) -> Any:
+    """Plain JSON values.
+
+    Raises:
+        CodecError: not JSON.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CodecError(f"not JSON: {error}") from None
+
+
+def content_hash(content: object) -> str:
+    """SHA-256 over a content's canonical JSON."""
+    return sha256(_encode_sorted(content)).hexdigest()

@@ -1,0 +1,74 @@
+"""What may be ordered: the venue's grid of prices and quantities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+
+from core.contracts.base import refuse, require_text, set_decimal
+from core.contracts.enums import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A tradable symbol with its rules.
+
+    Attributes:
+        symbol: ccxt unified symbol, "BTC/USDT".
+        tick_size: smallest step of a price, quote units.
+        lot_size: smallest step of a quantity, base units.
+        min_notional: smallest price times quantity, quote units.
+    """
+
+    symbol: str
+    tick_size: Decimal
+    lot_size: Decimal
+    min_notional: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        require_text(self, "symbol", self.symbol)
+        if self.symbol.count("/") != 1:
+            raise refuse(self, "symbol", self.symbol, "BASE/QUOTE, such as BTC/USDT")
+        for name in ("tick_size", "lot_size", "min_notional"):
+            set_decimal(self, name)
+        if self.tick_size <= 0:
+            raise refuse(self, "tick_size", self.tick_size, "above 0")
+        if self.lot_size <= 0:
+            raise refuse(self, "lot_size", self.lot_size, "above 0")
+        if self.min_notional < 0:
+            raise refuse(self, "min_notional", self.min_notional, "0 or more")
+
+    @property
+    def base(self) -> str:
+        """The asset that is bought and sold."""
+        return self.symbol.split("/")[0]
+
+    @property
+    def quote(self) -> str:
+        """The asset that prices are in; "BTC/USDT:USDT" settles in it too."""
+        return self.symbol.split("/")[1].split(":")[0]
+
+    def quantize_qty(self, qty: Decimal) -> Decimal:
+        """Round down to the lot: never more than was asked for.
+
+        >>> Instrument("BTC/USDT", Decimal("0.01"), Decimal("0.001")).quantize_qty(Decimal("0.0129"))
+        Decimal('0.012')
+        """
+        return _on_grid(qty, self.lot_size, ROUND_DOWN)
+
+    def quantize_price(self, price: Decimal, side: Side) -> Decimal:
+        """Round to the tick, never to a worse price: a buy down, a sell up."""
+        return _on_grid(price, self.tick_size, ROUND_FLOOR if side == "buy" else ROUND_CEILING)
+
+
+def _on_grid(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    return (value / step).to_integral_value(rounding=rounding) * step
+
+
+def file_symbol(symbol: str) -> str:
+    """The symbol as file names and instance names carry it.
+
+    >>> file_symbol("ATOM/USDT")
+    'ATOMUSDT'
+    """
+    return symbol.replace("/", "").replace(":", "_")

@@ -1,0 +1,171 @@
+"""From a strategy's wish to an order's fate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from core.contracts.base import Event, require_in, require_text, set_decimal
+from core.contracts.enums import ORDER_TYPES, SIDES, DenialReason, OrderStatus, OrderType, Side
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent(Event):
+    """A strategy's wish to trade; not an order until the gate has allowed it.
+
+    Attributes:
+        strategy_id: who wishes.
+        symbol: ccxt unified symbol.
+        side: "buy" or "sell".
+        type: "market" or "limit".
+        qty: base units; must be above 0 to be allowed.
+        limit_price: quote units per base unit; None for a market order.
+        intent_id: derived from strategy, cause and ordinal; empty until the host assigns it.
+    """
+
+    strategy_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    qty: Decimal
+    limit_price: Decimal | None = None
+    intent_id: str = ""
+
+    def __post_init__(self) -> None:
+        require_text(self, "strategy_id", self.strategy_id)
+        require_text(self, "symbol", self.symbol)
+        require_in(self, "side", self.side, SIDES)
+        require_in(self, "type", self.type, ORDER_TYPES)
+        set_decimal(self, "qty")
+        if self.limit_price is not None:
+            set_decimal(self, "limit_price")
+
+
+@dataclass(frozen=True, slots=True)
+class CancelIntent(Event):
+    """A wish to take a resting order back; never blocked by a limit.
+
+    Attributes:
+        strategy_id: who wishes; only its own orders can be cancelled.
+        order_id: which order.
+        symbol: ccxt unified symbol of the order.
+    """
+
+    strategy_id: str
+    order_id: str
+    symbol: str
+
+    def __post_init__(self) -> None:
+        require_text(self, "strategy_id", self.strategy_id)
+        require_text(self, "order_id", self.order_id)
+        require_text(self, "symbol", self.symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class RiskCheck(Event):
+    """One check of one decision.
+
+    Attributes:
+        name: which check.
+        passed: whether it held.
+        value: what was observed; empty where it could not be known.
+        limit: what was allowed.
+    """
+
+    name: str
+    passed: bool
+    value: str
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
+class RiskDecision(Event):
+    """The gate's answer to one intent.
+
+    Attributes:
+        intent_id: which intent.
+        allowed: True if an order was forwarded.
+        reason: why not; None when allowed.
+        caps: the caps in force, by name.
+        checks: every check made, in order; all of them, also behind the first that failed.
+        strategy_id: whose intent.
+        symbol: ccxt unified symbol.
+    """
+
+    intent_id: str
+    allowed: bool
+    reason: DenialReason | None = None
+    caps: dict[str, str] = field(default_factory=dict)
+    checks: tuple[RiskCheck, ...] = ()
+    strategy_id: str = ""
+    symbol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvent(Event):
+    """An order that the gate has allowed.
+
+    Attributes:
+        intent_id: the intent it stems from.
+        venue: where it goes; "paper" for simulated fills.
+        symbol: ccxt unified symbol.
+        side: "buy" or "sell".
+        type: "market" or "limit".
+        qty: base units, above 0.
+        ts_accepted_ns: sequencer time of the intent, ns UTC.
+        order_id: ours, derived from the intent id, at most 32 characters; also the client order id.
+        strategy_id: whose order.
+        limit_price: quote units per base unit; None for a market order.
+    """
+
+    intent_id: str
+    venue: str
+    symbol: str
+    side: Side
+    type: OrderType
+    qty: Decimal
+    ts_accepted_ns: int
+    order_id: str = ""
+    strategy_id: str = ""
+    limit_price: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        require_text(self, "symbol", self.symbol)
+        require_in(self, "side", self.side, SIDES)
+        require_in(self, "type", self.type, ORDER_TYPES)
+        set_decimal(self, "qty")
+        if self.limit_price is not None:
+            set_decimal(self, "limit_price")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdate(Event):
+    """A step in an order's life; `order_qty == cum_qty + leaves_qty` always.
+
+    Attributes:
+        order_id: which order.
+        status: the state reached.
+        symbol: ccxt unified symbol.
+        side: "buy" or "sell".
+        order_qty: base units ordered.
+        cum_qty: base units filled so far.
+        leaves_qty: base units not filled.
+        reason: why, where the step is no fill; empty otherwise.
+        strategy_id: whose order.
+        ts_ns: market time of the step, ns UTC.
+    """
+
+    order_id: str
+    status: OrderStatus
+    symbol: str
+    side: Side
+    order_qty: Decimal
+    cum_qty: Decimal
+    leaves_qty: Decimal
+    reason: str = ""
+    strategy_id: str = ""
+    ts_ns: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("order_qty", "cum_qty", "leaves_qty"):
+            set_decimal(self, name)

@@ -1,0 +1,1 @@
+"""The lot ledger: positions, cash, fees."""

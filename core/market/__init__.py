@@ -1,0 +1,1 @@
+"""Market data: decoding a venue's streams, synthetic markets."""

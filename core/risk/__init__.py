@@ -1,0 +1,1 @@
+"""The gate: every check between an intent and an order."""

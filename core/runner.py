@@ -1,0 +1,144 @@
+"""The deterministic part of a shell: lines in, items to commit out.
+
+Live, kernel and parity run handlers through this class and nothing else, so that decoding, market time, causes and the
+change of configuration cannot differ between them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from core import codec, topics
+from core.contracts import ConfigChanged, DeadLetter, Event, Malformed, TradeEvent, Watermark
+from core.contracts.market import BookEvent, OHLCVBar, TickerEvent
+from core.errors import CodecError
+from core.handler import At, Handler, Service
+
+RAW_MAX = 2000
+
+
+class Item(NamedTuple):
+    """One line to be committed: where to, what, and why.
+
+    Attributes:
+        topic: the channel.
+        type: the event's class name.
+        cause: `_seq` of the input it answers, 0 for none.
+        root: `_seq` of the first cause, 0 if it is one itself.
+        root_ts: sequencer time of the first cause, ns UTC, 0 likewise.
+        body: the event, encoded.
+    """
+
+    topic: str
+    type: str
+    cause: int
+    root: int
+    root_ts: int
+    body: bytes
+
+
+def item_of(event: Event, cause: codec.Header | None = None) -> Item:
+    """The item that publishes an event."""
+    root = (cause.seq, cause.root, cause.root_ts) if cause else (0, 0, 0)
+    return Item(topics.topic_of(event), type(event).__name__, *root, codec.encode(event))
+
+
+class Runner:
+    """A service's handler with its market time and its configuration."""
+
+    def __init__(self, service: Service, instance: str) -> None:
+        """
+        Args:
+            service: what to run.
+            instance: "risk_engine.main"; names its observations and dead letters.
+        """
+        self.service = service
+        self.instance = instance
+        self.market_ns = 0
+        self.observed = 0
+        """`_seq` of the last own observation that the handler has seen."""
+        self.config: ConfigChanged | None = None
+        self.handler: Handler | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The subscriptions that the configuration asks for."""
+        return tuple(self.service.inputs(self.config.content)) if self.config else ()
+
+    def is_observation(self, topic: str) -> bool:
+        """Whether a channel carries what this instance's own shell observed."""
+        found = topics.find(topic)
+        return bool(found and found.role is topics.Role.OBSERVATION and topic.endswith("." + self.instance))
+
+    def step(self, topic: str, line: bytes) -> list[Item]:
+        """Handle one line; what cannot be read becomes a dead letter, and the handler is told."""
+        header = codec.header_of(line)
+        try:
+            event = codec.decode_line(line, header)
+        except CodecError as error:
+            return self._malformed(topic, line, header, error)
+        if self.is_observation(topic):
+            self.observed = header.seq
+        return self._handle(event, header)
+
+    def _handle(self, event: Event, header: codec.Header) -> list[Item]:
+        if isinstance(event, ConfigChanged) and event.instance == self.instance:
+            self._configure(event)
+        self._hear(event)
+        if self.handler is None:
+            return []
+        at = At(header.seq, header.ts, self.market_ns, header.root, header.root_ts)
+        outputs = self.handler.on_event(event, at)
+        return [item_of(output, header) for output in outputs] if outputs else []
+
+    def _hear(self, event: Event) -> None:
+        """Move the market time on to what an event of the market proves."""
+        if isinstance(event, TradeEvent):
+            heard = event.ts
+        elif isinstance(event, Watermark):
+            heard = event.market_ns
+        elif isinstance(event, (BookEvent, TickerEvent)):
+            heard = event.ts_exchange_ns
+        elif isinstance(event, OHLCVBar):
+            heard = event.ts_close
+        else:
+            return
+        self.market_ns = max(self.market_ns, heard)
+
+    def _configure(self, change: ConfigChanged) -> None:
+        handler = self.service.build(change.content)
+        if self.handler is not None:
+            handler.restore(self.handler.snapshot())
+        self.config, self.handler = change, handler
+
+    def _malformed(self, topic: str, line: bytes, header: codec.Header, error: CodecError) -> list[Item]:
+        letter = DeadLetter(self.instance, topic, str(error), readable(codec.body_of(line)))
+        items = [item_of(letter, header)]
+        return items + self._handle(Malformed(topic, str(error), _intent_id(line)), header)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that a later `step` depends on."""
+        return {
+            "config": codec.to_dict(self.config) if self.config else None,
+            "handler": self.handler.snapshot() if self.handler else None,
+            "market_ns": self.market_ns,
+            "observed": self.observed,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Become what `snapshot` described."""
+        self.market_ns, self.observed = state["market_ns"], state["observed"]
+        if state["config"] is not None:
+            self._configure(codec.from_dict(ConfigChanged, state["config"]))
+        if self.handler is not None and state["handler"] is not None:
+            self.handler.restore(state["handler"])
+
+
+def readable(raw: bytes) -> str:
+    """The beginning of some bytes as text that JSON can carry."""
+    return raw[:RAW_MAX].decode("utf-8", "backslashreplace")
+
+
+def _intent_id(line: bytes) -> str:
+    value = codec.payload_of(line).get("intent_id", "")
+    return value if isinstance(value, str) else ""

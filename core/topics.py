@@ -1,0 +1,175 @@
+"""The only place where a topic is spelled: its events, its owner, its journal, its part in a replay.
+
+A topic's name is a template over the fields of its event: `md.trades.{symbol}` of a trade in BTC/USDT is
+`md.trades.BTC/USDT`. Its owner is the one service that writes its journal; a journal's name is a
+template of the same kind, with the slash of the symbol left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property, lru_cache
+from typing import Generic, TypeVar
+
+from core import contracts as c
+from core.contracts.instrument import file_symbol
+from core.errors import ContractError
+
+E = TypeVar("E", bound=c.Event)  # invariant: a fills topic takes fills, and nothing broader
+
+
+class Role(Enum):
+    """What a replay does with a line."""
+
+    SOURCE = "source"  # came from outside through a source: fed
+    OBSERVATION = "observation"  # seen by a shell: fed to its own handler at its place
+    OUTPUT = "output"  # said by a handler: re-executed and compared
+    RECORD = "record"  # written by a shell about itself: not fed to its own handler
+
+
+@dataclass(frozen=True)
+class Topic(Generic[E]):
+    """A named stream of one type of event.
+
+    Attributes:
+        name: template of the channel's name.
+        event: the type it carries.
+        owner: service that journals it; "*" is whoever publishes (the name carries the instance).
+        journal: template of the journal's file name, without ".ndjson".
+        role: what a replay does with its lines.
+    """
+
+    name: str
+    event: type[E]
+    owner: str
+    journal: str
+    role: Role = Role.OUTPUT
+
+    def of(self, event: E) -> str:
+        """Name of the channel that this event goes to."""
+        if "{" not in self.name:
+            return self.name
+        return _FIELD.sub(lambda field: str(getattr(event, field[1])), self.name)
+
+    @property
+    def pattern(self) -> str:
+        """Subscription to all of its channels: "md.trades.*"."""
+        return _FIELD.sub("*", self.name)
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        """Matches the channels of this topic; the groups are the fields of its name."""
+        return re.compile(_FIELD.sub(r"(?P<\1>.+)", self.name.replace(".", r"\.")))
+
+    @property
+    def split_by_symbol(self) -> bool:
+        """True if one channel is kept in a journal per symbol, as `fills.new` is."""
+        return "{symbol}" in self.journal and "{symbol}" not in self.name
+
+    def journal_name(self, topic: str, symbol: str = "") -> str:
+        """File name of the journal for a line on `topic`; `symbol` where the topic does not carry it."""
+        match = self.regex.fullmatch(topic)
+        fields = {**(match.groupdict() if match else {}), **({"symbol": symbol} if symbol else {})}
+        named = {key: file_symbol(value) for key, value in fields.items()}
+        return self.journal.format(**named) + ".ndjson"
+
+
+_FIELD = re.compile(r"\{(\w+)\}")
+
+MD_TRADES = Topic("md.trades.{symbol}", c.TradeEvent, "md_ingest", "md.trades.{symbol}", Role.SOURCE)
+MD_BOOK = Topic("md.book.{symbol}", c.BookEvent, "md_ingest", "md.book.{symbol}", Role.SOURCE)
+MD_TICKER = Topic("md.ticker.{symbol}", c.TickerEvent, "md_ingest", "md.ticker.{symbol}", Role.SOURCE)
+MD_OHLCV = Topic("md.ohlcv.{timeframe}.{symbol}", c.OHLCVBar, "ohlcv_aggregator", "ohlcv.{timeframe}.{symbol}")
+CLOCK_MARKET = Topic("clock.market.{symbol}", c.Watermark, "md_ingest", "clock.market.{symbol}", Role.SOURCE)
+STRAT_INTENT = Topic("strat.intent", c.OrderIntent, "strategy_runner", "strat.intent")
+ORDERS_CANCEL = Topic("orders.cancel", c.CancelIntent, "strategy_runner", "orders.cancel")
+STRAT_FAILED = Topic("control.strategy", c.StrategyFailed, "strategy_runner", "control.strategy")
+RISK_DECISIONS = Topic("risk.decisions", c.RiskDecision, "risk_engine", "risk.decisions")
+ORDERS_ACCEPTED = Topic("orders.accepted", c.OrderEvent, "risk_engine", "orders.accepted")
+ORDERS_UPDATES = Topic("orders.updates", c.OrderUpdate, "paper_trader", "orders.updates")
+FILLS_NEW = Topic("fills.new", c.FillEvent, "paper_trader", "fills.{symbol}")
+POSITIONS_SNAPSHOT = Topic("positions.snapshot", c.PositionSnapshot, "paper_trader", "positions.{symbol}")
+PORTFOLIO_SNAPSHOT = Topic("portfolio.snapshot", c.PortfolioSnapshot, "portfolio_manager", "portfolio")
+PNL_DAY = Topic("portfolio.pnl_day", c.PnlDay, "portfolio_manager", "portfolio.pnl_day")
+KILL_SWITCH = Topic("control.kill_switch", c.KillSwitchSet, "risk_engine", "control.kill_switch", Role.SOURCE)
+HALT = Topic("control.halt.{instance}", c.Halt, "*", "control.halt.{instance}", Role.OBSERVATION)
+RESUME = Topic("control.resume.{instance}", c.Resume, "*", "control.resume.{instance}", Role.OBSERVATION)
+CONFIG = Topic("control.config.{instance}", c.ConfigChanged, "*", "control.config.{instance}", Role.OBSERVATION)
+SESSION = Topic("control.session.{instance}", c.SessionStarted, "*", "control.session.{instance}", Role.RECORD)
+STATE = Topic("control.state.{instance}", c.StateObserved, "*", "control.state.{instance}", Role.RECORD)
+DEAD_LETTER = Topic("control.dead_letter.{instance}", c.DeadLetter, "*", "control.dead_letter.{instance}")
+
+TOPICS: tuple[Topic[c.Event], ...] = tuple(  # type: ignore[assignment]  # read-only, so widening is safe
+    value for value in list(globals().values()) if isinstance(value, Topic)
+)
+_BY_EVENT = {topic.event: topic for topic in TOPICS}
+
+STRAY_OWNER = "risk_engine"
+"""Journals what anybody publishes on a name that is not in this file: no line of the order goes unarchived."""
+
+
+def topic_of(event: c.Event) -> str:
+    """The channel of an event.
+
+    Raises:
+        ContractError: there is none for its type.
+    """
+    topic = _BY_EVENT.get(type(event))
+    if topic is None:
+        raise ContractError(f"{type(event).__name__} has no topic; allowed: {_event_names()}")
+    return topic.of(event)
+
+
+@lru_cache(maxsize=4096)
+def find(name: str) -> Topic[c.Event] | None:
+    """The topic of a channel; None for a name that nobody has declared."""
+    return next((topic for topic in TOPICS if topic.regex.fullmatch(name)), None)
+
+
+def event_type(name: str) -> type[c.Event] | None:
+    """The event type with this class name, None if there is none on any topic."""
+    return _EVENT_TYPES.get(name)
+
+
+_EVENT_TYPES = {topic.event.__name__: topic.event for topic in TOPICS}
+
+
+@lru_cache(maxsize=4096)
+def matches(pattern: str, name: str) -> bool:
+    """Whether a subscription covers a channel; `*` stands for any text.
+
+    >>> matches("md.trades.*", "md.trades.BTC/USDT"), matches("md.trades.*", "md.book.BTC/USDT")
+    (True, False)
+    """
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), name) is not None
+
+
+def covered(patterns: Iterable[str], name: str) -> bool:
+    """Whether any of the subscriptions covers a channel."""
+    return any(matches(pattern, name) for pattern in patterns)
+
+
+def owns(instance: str, name: str) -> bool:
+    """Whether this instance writes the journal of this channel.
+
+    Market data of a symbol belongs to the ingest instance of that symbol, "md_ingest.BTCUSDT".
+    """
+    service, _, label = instance.partition(".")
+    topic = find(name)
+    if topic is None:
+        return service == STRAY_OWNER
+    fields = topic.regex.fullmatch(name)
+    if topic.owner == "*":
+        return fields is not None and fields["instance"] == instance
+    if topic.owner != service:
+        return False
+    if service == "md_ingest" and fields is not None:
+        return file_symbol(fields["symbol"]) == label
+    return True
+
+
+def _event_names() -> str:
+    return ", ".join(sorted(_EVENT_TYPES))

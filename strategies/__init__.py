@@ -1,0 +1,1 @@
+"""Strategies: pure plugins and the host that runs them."""
