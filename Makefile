@@ -1,0 +1,119 @@
+# Everything a developer or operator types. `make run` and `make test` each set up what they need first:
+# Python 3.11 to 3.13 and make are enough; no root, no server, no other tool.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+unexport PYTHONDONTWRITEBYTECODE # without byte-code every start compiles every library again
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CODE := apps backtest bench core portfolio scripts strategies
+CONFIG ?= ./config/base.yaml
+SECONDS ?= 600
+
+# The first interpreter that is young enough and not too young for the locked packages.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- setting up
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { \
+	echo "No Python 3.11, 3.12 or 3.13 on PATH. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; \
+	exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q $(wildcard $(CODE))
+	@touch $@
+
+venv: | $(BIN)/python ## create .venv, empty
+
+install: $(STAMP) ## install the locked packages and this project into .venv
+
+setup: install ## everything that run and test need
+	@echo "ready: make run, make test, make help"
+
+lock: | $(BIN)/python ## rewrite requirements.lock from pyproject.toml [UPGRADE=1 for newer versions]
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
+	$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --all-extras \
+	$(if $(UPGRADE),--upgrade) --group dev --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	--output-file requirements.lock pyproject.toml
+
+# --- running
+
+run: $(STAMP) ## the whole system on paper [CAPTURE=file SYMBOL=BTC/USDT SPEED=10 SEED=7 PROFILE=demo FRESH=1]
+	$(BIN)/python -m apps.run $(if $(CAPTURE),--capture "$(CAPTURE)") $(if $(SYMBOL),--symbol "$(SYMBOL)") \
+	$(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(PROFILE),--profile "$(PROFILE)") \
+	$(if $(FRESH),--fresh)
+
+run-md: $(STAMP) ## market data alone [CAPTURE=file, else synthetic; SYMBOL=BTC/USDT SPEED=10 SEED=7]
+	$(BIN)/python -m apps.md_ingest --config $(CONFIG) --symbol "$(or $(SYMBOL),BTC/USDT)" \
+	$(if $(CAPTURE),--capture "$(CAPTURE)",--synthetic --seed "$(or $(SEED),7)") $(if $(SPEED),--speed "$(SPEED)")
+
+run-strat: $(STAMP) ## the strategies alone
+	$(BIN)/python -m apps.strategy_runner --config $(CONFIG)
+
+run-risk: $(STAMP) ## the risk gate alone
+	$(BIN)/python -m apps.risk_engine --config $(CONFIG)
+
+run-paper: $(STAMP) ## the paper venue alone
+	$(BIN)/python -m apps.paper_trader --config $(CONFIG)
+
+run-portfolio: $(STAMP) ## the portfolio alone
+	$(BIN)/python -m apps.portfolio_manager --config $(CONFIG)
+
+run-kill-trip: $(STAMP) ## stop all trading now [REASON="why"]
+	$(BIN)/python -m scripts.njord_kill trip-file --config $(CONFIG) --reason "$(REASON)"
+
+run-kill-clear: $(STAMP) ## allow trading again [REASON="why"]
+	$(BIN)/python -m scripts.njord_kill clear-file --config $(CONFIG) --reason "$(REASON)"
+
+check-kill: $(STAMP) ## whether the kill switch is tripped; 0 means clear
+	$(BIN)/python -m scripts.njord_kill check --config $(CONFIG)
+
+journal: ## follow the journals
+	tail -n 1 -F var/log/njord/*.ndjson
+
+# --- checking
+
+fmt: $(STAMP) ## format the code
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix-only --quiet
+
+lint: $(STAMP) ## rules of style and of imports, schemas up to date
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.gen_schemas --check
+
+type: $(STAMP) ## strict types
+	$(BIN)/mypy
+
+unit: $(STAMP) ## fast tests, no process started
+	$(BIN)/pytest -n 2 -m "not processes and not chaos"
+
+test: lint type unit ## every check and every test
+	$(BIN)/pytest -m "processes or chaos"
+
+pre-commit: fmt lint type ## what to run before a commit
+
+schemas: $(STAMP) ## write the JSON Schemas and examples of all events
+	$(BIN)/python -m scripts.gen_schemas
+
+bench: $(STAMP) ## measure
+	$(BIN)/python -m bench
+
+chaos: $(STAMP) ## kill everything at random, lose nothing [SECONDS=600]
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS)
+
+.PHONY: help venv install setup lock run run-md run-strat run-risk run-paper run-portfolio run-kill-trip \
+	run-kill-clear check-kill journal fmt lint type unit test pre-commit schemas bench chaos
