@@ -15,7 +15,7 @@ from core.contracts.control import (
 )
 from core.contracts.enums import BookKind, DenialReason, Liquidity, OrderStatus, OrderType, Side
 from core.contracts.ids import fill_id, intent_id, order_id
-from core.contracts.instrument import Instrument, file_symbol
+from core.contracts.instrument import Instrument, file_symbol, quote_of
 from core.contracts.market import BookEvent, OHLCVBar, TickerEvent, TradeEvent, Watermark
 from core.contracts.orders import (
     CancelIntent,
@@ -63,4 +63,5 @@ __all__ = [
     "fill_id",
     "intent_id",
     "order_id",
+    "quote_of",
 ]

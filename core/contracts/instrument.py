@@ -46,7 +46,7 @@ class Instrument:
     @property
     def quote(self) -> str:
         """The asset that prices are in; "BTC/USDT:USDT" settles in it too."""
-        return self.symbol.split("/")[1].split(":")[0]
+        return quote_of(self.symbol)
 
     def quantize_qty(self, qty: Decimal) -> Decimal:
         """Round down to the lot: never more than was asked for.
@@ -63,6 +63,15 @@ class Instrument:
 
 def _on_grid(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     return (value / step).to_integral_value(rounding=rounding) * step
+
+
+def quote_of(symbol: str) -> str:
+    """The asset that prices of a symbol are in; empty for a symbol that names none.
+
+    >>> quote_of("BTC/USDT"), quote_of("BTC/USDT:USDT")
+    ('USDT', 'USDT')
+    """
+    return symbol.partition("/")[2].partition(":")[0]
 
 
 def file_symbol(symbol: str) -> str:
