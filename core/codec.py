@@ -93,7 +93,7 @@ def decode(data: bytes, event: type[E]) -> E:
         CodecError: a field is missing, of another type, or holds what no event may carry.
     """
     try:
-        decoded: E = _decoder(event).decode(data)
+        decoded: E = _decoder(event).decode(data)  # type: ignore[arg-type]  # mypy: a class is hashable
     except (msgspec.DecodeError, UnicodeDecodeError, ContractError) as error:
         raise CodecError(f"no {event.__name__}: {error}") from None
     return decoded

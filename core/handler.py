@@ -1,7 +1,7 @@
 """The one interface: events in, events out.
 
-A handler is deterministic: no clock, no input or output, no logging, no randomness. What it must know from outside comes
-to it as an event; when and why it is called comes with `At`.
+A handler is deterministic: no clock, no input or output, no logging, no randomness. What it must know of
+the world outside comes to it as an event; when and why it is called comes with `At`.
 """
 
 from __future__ import annotations

@@ -102,9 +102,7 @@ SESSION = Topic("control.session.{instance}", c.SessionStarted, "*", "control.se
 STATE = Topic("control.state.{instance}", c.StateObserved, "*", "control.state.{instance}", Role.RECORD)
 DEAD_LETTER = Topic("control.dead_letter.{instance}", c.DeadLetter, "*", "control.dead_letter.{instance}")
 
-TOPICS: tuple[Topic[c.Event], ...] = tuple(  # type: ignore[assignment]  # read-only, so widening is safe
-    value for value in list(globals().values()) if isinstance(value, Topic)
-)
+TOPICS: tuple[Topic[c.Event], ...] = tuple(value for value in list(globals().values()) if isinstance(value, Topic))
 _BY_EVENT = {topic.event: topic for topic in TOPICS}
 
 STRAY_OWNER = "risk_engine"
