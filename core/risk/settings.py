@@ -48,12 +48,12 @@ class RiskSettings:
 
     @property
     def max_price_age_ns(self) -> int:
-        """The same in nanoseconds."""
+        """`max_price_age_s` in nanoseconds."""
         return round(self.max_price_age_s * _NS_PER_S)
 
     @property
     def max_intent_age_ns(self) -> int:
-        """The same in nanoseconds."""
+        """`max_intent_age_s` in nanoseconds."""
         return round(self.max_intent_age_s * _NS_PER_S)
 
 

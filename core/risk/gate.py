@@ -1,0 +1,193 @@
+"""The gate: every intent gets one decision, and becomes an order only if every check passed.
+
+It starts halted: until its shell has observed the kill switch, nothing is allowed. An intent that was denied because
+trading was halted has not been judged, so sending it again after the halt is no duplicate; every other decision
+is final, and the same intent id gets it again without a second order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from core import codec, topics
+from core.contracts import (
+    DenialReason,
+    Event,
+    Halt,
+    Malformed,
+    OrderEvent,
+    OrderIntent,
+    PnlDay,
+    Resume,
+    RiskCheck,
+    RiskDecision,
+    TradeEvent,
+    intent_id,
+    order_id,
+)
+from core.handler import At, Content, Service, State
+from core.risk.bucket import Bucket
+from core.risk.memory import DecisionMemory
+from core.risk.rules import RULES, Case, LastTrade, PnlNow, brief
+from core.risk.settings import GateSettings
+
+NOT_OBSERVED = "the kill switch has not been observed yet"
+
+
+class RiskGate:
+    """Decides on intents; a handler."""
+
+    def __init__(self, settings: GateSettings) -> None:
+        """
+        Args:
+            settings: caps, instruments and the venue of the orders.
+        """
+        self._settings = settings
+        self._instruments = {instrument.symbol: instrument for instrument in settings.instruments}
+        risk = settings.risk
+        self._caps = {
+            "per_order_usd_cap": str(risk.per_order_usd_cap),
+            "daily_loss_usd_cap": str(risk.daily_loss_usd_cap),
+            "orders_per_min_cap": str(risk.orders_per_min_cap),
+        }
+        self._halted = NOT_OBSERVED
+        self._trades: dict[str, LastTrade] = {}
+        self._pnl: PnlNow | None = None
+        self._buckets: dict[str, Bucket] = {}
+        self._decisions = DecisionMemory()
+
+    def on_event(self, event: Event, at: At) -> Sequence[Event]:
+        """Answer an intent with its decision, followed by the order if allowed; remember everything else."""
+        if isinstance(event, TradeEvent):
+            if event.symbol in self._instruments:
+                self._trades[event.symbol] = LastTrade(event.price, event.ts, at.ts_ns)
+        elif isinstance(event, OrderIntent):
+            return self._decide(event, at)
+        elif isinstance(event, Malformed):
+            return self._refuse(event)
+        elif isinstance(event, PnlDay):
+            self._pnl = PnlNow(event.pnl, event.market_ns)
+        elif isinstance(event, Halt):
+            self._halted = event.reason or "tripped"
+        elif isinstance(event, Resume):
+            self._halted = ""
+        return ()
+
+    def _decide(self, intent: OrderIntent, at: At) -> Sequence[Event]:
+        if not intent.intent_id:
+            intent = replace(intent, intent_id=intent_id(intent.strategy_id, at.seq, 0))
+        stored = self._decisions.get(intent.intent_id)
+        if stored is not None:
+            return (stored,)
+        bucket = self._bucket(intent.symbol, at)
+        case = self._case(intent, at, bucket)
+        decision = self._decision(intent, tuple(rule(case) for rule in RULES))
+        if decision.reason is not DenialReason.HALTED:
+            self._decisions.put(decision)
+        if not decision.allowed:
+            return (decision,)
+        bucket.take()
+        return (decision, self._order(intent, at))
+
+    def _bucket(self, symbol: str, at: At) -> Bucket:
+        """The rate cap of a symbol on market time; before any is known, nothing drips in.
+
+        Sequencer time is no stand-in: a replayed market may be years behind it.
+        """
+        cap = self._settings.risk.orders_per_min_cap
+        if symbol not in self._instruments:
+            return Bucket.full(cap)  # denied in any case; what anybody may name must not fill the memory
+        bucket = self._buckets.setdefault(symbol, Bucket.full(cap))
+        if at.market_ns > 0:
+            bucket.refill(at.market_ns)
+        return bucket
+
+    def _case(self, intent: OrderIntent, at: At, bucket: Bucket) -> Case:
+        return Case(
+            intent=intent,
+            at=at,
+            settings=self._settings,
+            halted=self._halted,
+            instrument=self._instruments.get(intent.symbol),
+            trade=self._trades.get(intent.symbol),
+            pnl=self._pnl,
+            tokens=bucket.tokens,
+        )
+
+    def _decision(self, intent: OrderIntent, checks: tuple[RiskCheck, ...]) -> RiskDecision:
+        failed = next((check.name for check in checks if not check.passed), None)
+        return RiskDecision(
+            intent_id=intent.intent_id,
+            allowed=failed is None,
+            reason=None if failed is None else DenialReason(failed),
+            caps=self._caps,
+            checks=checks,
+            strategy_id=intent.strategy_id,
+            symbol=intent.symbol,
+        )
+
+    def _order(self, intent: OrderIntent, at: At) -> OrderEvent:
+        return OrderEvent(
+            intent_id=intent.intent_id,
+            venue=self._settings.venue,
+            symbol=intent.symbol,
+            side=intent.side,
+            type=intent.type,
+            qty=intent.qty,
+            ts_accepted_ns=at.ts_ns,
+            order_id=order_id(intent.intent_id),
+            strategy_id=intent.strategy_id,
+            limit_price=intent.limit_price if intent.type == "limit" else None,
+        )
+
+    def _refuse(self, event: Malformed) -> Sequence[Event]:
+        """Answer what was no intent, if it says which one it wanted to be; this does not use up the id."""
+        if event.topic != topics.STRAT_INTENT.name or not event.intent_id:
+            return ()
+        stored = self._decisions.get(event.intent_id)
+        if stored is not None:
+            return (stored,)
+        reason = DenialReason.MALFORMED
+        check = RiskCheck(reason.value, False, brief(event.error), "a readable intent")
+        return (RiskDecision(event.intent_id, False, reason, self._caps, (check,)),)
+
+    def snapshot(self) -> State:
+        """Everything that a later decision depends on."""
+        return {
+            "halted": self._halted,
+            "trades": {symbol: list(trade) for symbol, trade in self._trades.items()},
+            "pnl": None if self._pnl is None else [str(self._pnl.pnl), self._pnl.market_ns],
+            "buckets": {symbol: [bucket.level, bucket.at_ns] for symbol, bucket in self._buckets.items()},
+            "decisions": self._decisions.snapshot(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Become what `snapshot` described; symbols that are not configured any more are forgotten.
+
+        Orders already counted stay counted under another rate cap: a bucket keeps its level, up to the new capacity.
+        """
+        self._halted = state["halted"]
+        known = self._instruments
+        self._trades = {symbol: LastTrade(*trade) for symbol, trade in state["trades"].items() if symbol in known}
+        self._pnl = None if state["pnl"] is None else PnlNow(Decimal(state["pnl"][0]), state["pnl"][1])
+        self._buckets = {}
+        for symbol, (level, at_ns) in state["buckets"].items():
+            if symbol in known:
+                full = Bucket.full(self._settings.risk.orders_per_min_cap)
+                self._buckets[symbol] = Bucket(full.cap_per_min, min(level, full.level), at_ns)
+        self._decisions.restore(state["decisions"])
+
+
+def _inputs(content: Content) -> Sequence[str]:
+    read = (topics.STRAT_INTENT, topics.MD_TRADES, topics.CLOCK_MARKET, topics.PNL_DAY)
+    return tuple(topic.pattern for topic in read)
+
+
+def _build(content: Content) -> RiskGate:
+    return RiskGate(codec.convert(content, GateSettings))
+
+
+SERVICE = Service(name="risk_engine", inputs=_inputs, build=_build)
+"""The risk engine: live, in the kernel and in a replay."""
