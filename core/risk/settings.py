@@ -32,7 +32,7 @@ class RiskSettings:
     max_price_age_s: float = 5.0
     max_intent_age_s: float = 5.0
     kill_switch_file: str = "var/state/kill_switch"
-    kill_switch_key: str = "njord:kill_switch"
+    kill_switch_key: str = "njord:trading:halt"
 
     def __post_init__(self) -> None:
         for name in ("per_order_usd_cap", "daily_loss_usd_cap"):
