@@ -20,6 +20,7 @@ from core import codec
 from core.contracts import Liquidity, OrderStatus, Side
 from core.errors import IllegalTransition
 from core.execution.order_state import Order, advance, apply_fill
+from core.ledger.exact import decimal_price
 
 
 class RejectReason(StrEnum):
@@ -171,11 +172,6 @@ class _RestingBook:
         for order_id in reached:
             del self._entries[order_id]
         return reached
-
-
-def decimal_price(price: float) -> Decimal:
-    """A market price as money: the shortest decimal that reads back as the same float."""
-    return Decimal(repr(float(price)))
 
 
 def _rank(side: Side, price: Decimal) -> Decimal:

@@ -33,6 +33,11 @@ def exact() -> Iterator[None]:
             raise LedgerError(f"money arithmetic is not exact: {type(error).__name__}") from error
 
 
+def decimal_price(price: float) -> Decimal:
+    """A market price as money: the shortest decimal that reads back as the same float."""
+    return Decimal(repr(float(price)))
+
+
 def ratio(numerator: Decimal, denominator: Decimal) -> Decimal:
     """A quotient of 28 digits, for views only; the denominator is not zero."""
     return _VIEW.divide(numerator, denominator)
