@@ -78,6 +78,8 @@ class Paths(_Section):
         run_dir: locks and sockets.
     """
 
+    model_config = ConfigDict(validate_default=True)
+
     state_dir: Path = Path("var/state")
     journal_dir: Path = Path("var/log/njord")
     log_dir: Path = Path("var/log/njord")
@@ -178,7 +180,7 @@ class Config(_Section):
 
     app: App
     instruments: tuple[Instrument, ...]
-    paths: Paths = Paths()
+    paths: Paths = Field(default={}, validate_default=True)  # validated, because that is what puts it under the root
     redis: RedisSettings = RedisSettings()
     risk: RiskSettings = RiskSettings()
     paper: PaperSettings = PaperSettings()

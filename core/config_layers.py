@@ -108,22 +108,21 @@ def parse_layer(text: str, name: str) -> Layer:
 
 
 def _places(root: yaml.Node, name: str) -> tuple[dict[KeyPath, str], list[str]]:
-    """Where every key stands, and which keys stand twice or are no text."""
+    """Where every key stands, and which keys stand twice or contain themselves."""
     where: dict[KeyPath, str] = {}
     problems: list[str] = []
-    seen: set[int] = set()  # an alias may lead back to its own anchor
-    todo: list[tuple[KeyPath, yaml.Node]] = [((), root)]
+    todo: list[tuple[KeyPath, yaml.Node, frozenset[int]]] = [((), root, frozenset({id(root)}))]
     while todo:
-        path, node = todo.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
+        path, node, around = todo.pop()
         for key, line, child in _children(node):
             here, place = (*path, key), f"{name}:{line}"
             if here in where:
                 problems.append(f"{place}: {dotted(here)} is given twice, first at {where[here]}")
-            where[here] = place
-            todo.append((here, child))
+            elif id(child) in around:
+                problems.append(f"{place}: {dotted(here)} is an alias of what it is inside of")
+            else:
+                where[here] = place
+                todo.append((here, child, around | {id(child)}))
     return where, problems
 
 

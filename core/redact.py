@@ -10,7 +10,7 @@ HIDDEN = "***"
 _SECRET_KEY = re.compile(
     r"pass(word|wd|phrase)?$|secret|token|api_?key|private_?key|credential|authorization", re.IGNORECASE
 )
-_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s'\"]*@", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"://[^\s'\"]{0,500}@")
 
 
 def safe_url(text: str) -> str:
@@ -19,7 +19,7 @@ def safe_url(text: str) -> str:
     >>> safe_url("redis://njord:s3cret@127.0.0.1:6379/0")
     'redis://***@127.0.0.1:6379/0'
     """
-    return _CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
+    return _CREDENTIALS.sub(f"://{HIDDEN}@", text)
 
 
 def is_secret(key: str) -> bool:
