@@ -1,0 +1,41 @@
+"""What every strategy is: something that answers events with wishes to trade."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from core.contracts import CancelIntent, OrderIntent
+from strategies.state import Stateful
+
+if TYPE_CHECKING:
+    from strategies.context import StrategyContext
+
+Wish = OrderIntent | CancelIntent
+"""What a strategy may ask for; neither is an order until the gate has spoken."""
+
+
+class StrategyBase(Stateful, ABC):
+    """A plugin: deterministic, no clock, no input or output; what it assigns to `self` is remembered over a restart.
+
+    Attributes:
+        strategy_id: on the class its name in the registry, on an instance the `id` of its entry in strategies.yaml.
+        context: what the host lets it see; set by `create`.
+    """
+
+    transient: ClassVar[frozenset[str]] = frozenset({"context", "params", "strategy_id"})
+    strategy_id: str
+    context: StrategyContext
+
+    @abstractmethod
+    def on_event(self, event: Any) -> Iterable[Wish]:
+        """Answer one event with zero or more wishes; a tuple, a list or a generator."""
+
+    @classmethod
+    def create(cls, context: StrategyContext) -> Self:
+        """Make one for a context; called by the host."""
+        strategy = cls()
+        strategy.context = context
+        strategy.strategy_id = context.strategy_id
+        return strategy

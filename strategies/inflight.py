@@ -1,0 +1,52 @@
+"""Whether an order is still on its way, for strategies that want one at a time per symbol."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from core.contracts import FillEvent, OrderStatus, OrderUpdate, RiskDecision
+from core.execution.order_state import TERMINAL
+from strategies.state import Stateful
+
+
+class InFlight(Stateful):
+    """Follows one order from the wish to its end: denied, or ended with all of its fills seen.
+
+    Every intent gets exactly one decision and every order one last update, so this never has to guess by the clock and
+    can neither send twice nor wait for ever.
+
+    Attributes:
+        busy: True while an order may still come, rest or fill.
+    """
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._filled = Decimal(0)
+        self._due: Decimal | None = None
+
+    def sent(self) -> None:
+        """An intent goes out with this answer."""
+        self.busy, self._filled, self._due = True, Decimal(0), None
+
+    def on_decision(self, decision: RiskDecision) -> bool:
+        """Hear the gate; True if it said no to what was on its way."""
+        denied = self.busy and not decision.allowed
+        self.busy = self.busy and decision.allowed
+        return denied
+
+    def on_fill(self, fill: FillEvent) -> None:
+        """Count a fill."""
+        self._filled += fill.qty
+        self._settle()
+
+    def on_order_update(self, update: OrderUpdate) -> bool:
+        """Hear of a step; True if the order has ended without being filled completely."""
+        if update.status not in TERMINAL:
+            return False
+        self._due = update.cum_qty
+        self._settle()
+        return update.status is not OrderStatus.FILLED
+
+    def _settle(self) -> None:
+        if self._due is not None and self._filled >= self._due:
+            self.busy = False

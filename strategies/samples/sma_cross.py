@@ -1,0 +1,118 @@
+"""Two moving averages: long while the fast one is above the slow one, otherwise flat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.contracts import FillEvent, OHLCVBar, OrderUpdate, RiskDecision, TradeEvent
+from core.contracts.base import refuse, set_decimal
+from strategies.context import StrategyContext
+from strategies.indicators import Crossover, Sma
+from strategies.inflight import InFlight
+from strategies.state import PerSymbol, Stateful
+from strategies.strategy import Said, Strategy
+
+
+@dataclass(frozen=True)
+class SmaCrossParams:
+    """What can be set.
+
+    Attributes:
+        fast: length of the fast average, in trades or bars, whichever `events` lists.
+        slow: length of the slow average, above `fast`.
+        qty: base units bought at a cross.
+        retry_s: seconds of market time between two attempts to close.
+    """
+
+    fast: int = 10
+    slow: int = 30
+    qty: Decimal = Decimal("0.001")
+    retry_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        set_decimal(self, "qty")
+        if not 1 <= self.fast < self.slow:
+            raise refuse(self, "fast", self.fast, f"1 to {self.slow - 1}, below slow")
+        if self.qty <= 0:
+            raise refuse(self, "qty", self.qty, "above 0")
+        if self.retry_s < 0:
+            raise refuse(self, "retry_s", self.retry_s, "0 or more")
+
+
+class _Lane(Stateful):
+    """What it knows of one symbol."""
+
+    def __init__(self, params: SmaCrossParams) -> None:
+        self.fast, self.slow, self.cross = Sma(params.fast), Sma(params.slow), Crossover()
+        self.order = InFlight()
+        self.wants_in = False
+        self.now_ns = 0
+        self.close_after_ns = 0
+
+
+class SmaCross(Strategy):
+    """Buys once at a cross up; closes its whole position while the fast average is below, until that has worked.
+
+    A denied entry waits for the next cross, because a late one is another trade. A denied close is tried again.
+    """
+
+    strategy_id = "sma_cross"
+    Params = SmaCrossParams
+    params: SmaCrossParams
+
+    def __init__(self, context: StrategyContext) -> None:
+        super().__init__(context)
+        self.lanes = PerSymbol(lambda: _Lane(self.params))
+
+    def on_trade(self, trade: TradeEvent) -> Said:
+        """See a price."""
+        return self._see(trade.symbol, trade.price, trade.ts)
+
+    def on_bar(self, bar: OHLCVBar) -> Said:
+        """See a close."""
+        return self._see(bar.symbol, bar.close, bar.ts_close)
+
+    def _see(self, symbol: str, price: float, now_ns: int) -> Said:
+        lane = self.lanes[symbol]
+        lane.now_ns = now_ns
+        fast, slow = lane.fast.update(price), lane.slow.update(price)
+        if fast is None or slow is None:
+            return ()
+        crossed = lane.cross.update(fast, slow)
+        if crossed:
+            lane.wants_in = crossed > 0
+        return () if lane.order.busy else self._act(symbol, lane)
+
+    def _act(self, symbol: str, lane: _Lane) -> Said:
+        held = self.held(symbol)
+        if lane.wants_in and held <= 0:
+            lane.wants_in = False
+            lane.order.sent()
+            return (self.buy(symbol, self.params.qty),)
+        if lane.cross.side < 0 < held and lane.now_ns >= lane.close_after_ns:
+            lane.order.sent()
+            return (self.sell(symbol, held),)
+        return ()
+
+    def on_decision(self, decision: RiskDecision) -> Said:
+        """Hear the gate."""
+        lane = self.lanes[decision.symbol]
+        if lane.order.on_decision(decision):
+            self._wait(lane)
+        return ()
+
+    def on_order_update(self, update: OrderUpdate) -> Said:
+        """Follow the order."""
+        lane = self.lanes[update.symbol]
+        if lane.order.on_order_update(update):
+            self._wait(lane)
+        return ()
+
+    def on_fill(self, fill: FillEvent) -> Said:
+        """Count the fill; the position is already that after it."""
+        self.lanes[fill.symbol].order.on_fill(fill)
+        return ()
+
+    def _wait(self, lane: _Lane) -> None:
+        lane.close_after_ns = lane.now_ns + int(self.params.retry_s * 1e9)

@@ -1,0 +1,118 @@
+"""The comfortable base of a strategy: a hook per kind of event, typed parameters, ready-made intents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from inspect import signature
+from typing import Any, ClassVar, Self
+
+from core.contracts import (
+    BookEvent,
+    FillEvent,
+    OHLCVBar,
+    OrderIntent,
+    OrderType,
+    OrderUpdate,
+    RiskDecision,
+    Side,
+    TickerEvent,
+    TradeEvent,
+    Watermark,
+)
+from strategies.base import StrategyBase, Wish
+from strategies.context import StrategyContext
+from strategies.hints import hint
+from strategies.params import params_from
+
+Said = Iterable[Wish] | None
+"""What a hook may return: nothing, a tuple, a list, or by `yield`."""
+
+HOOKS: dict[type[Any], str] = {
+    TradeEvent: "on_trade",
+    OHLCVBar: "on_bar",
+    BookEvent: "on_book",
+    TickerEvent: "on_ticker",
+    FillEvent: "on_fill",
+    OrderUpdate: "on_order_update",
+    RiskDecision: "on_decision",
+    Watermark: "on_timer",
+}
+_NAMES = ("on_event", "on_start", "on_stop", *HOOKS.values())
+
+
+class Strategy(StrategyBase):
+    """Dispatches to the hooks that a subclass defines: `on_trade(trade)`, `on_bar(bar)`, `on_book(book)`,
+    `on_ticker(ticker)`, `on_fill(fill)`, `on_order_update(update)`, `on_decision(decision)` and `on_timer(watermark)`.
+
+    A hook that takes a second argument gets the context. Fills, updates and decisions are its own only; timers are the
+    market's seconds of its symbols. Indicators and other memory are made in `__init__`; what can be configured
+    belongs in `Params`, never in an attribute, because attributes come back from the past after a restart.
+
+    Attributes:
+        Params: frozen dataclass of parameters; without one any `params` are allowed and only in `context.config`.
+        params: the parameters of this instance.
+    """
+
+    Params: ClassVar[type[Any] | None] = None
+    params: Any
+    _hooks: ClassVar[dict[type[Any], Callable[[Any, Any], Said]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in vars(cls):
+            if name.startswith("on_") and name not in _NAMES:
+                raise TypeError(f"{cls.__name__}.{name} is no hook and would never be called; {hint(name, _NAMES)}")
+        cls._hooks = {event: _hook(getattr(cls, name)) for event, name in HOOKS.items() if hasattr(cls, name)}
+
+    def __init__(self, context: StrategyContext) -> None:
+        """
+        Raises:
+            ConfigError: the context's `config` does not fit `Params`.
+        """
+        self.context = context
+        self.strategy_id = context.strategy_id
+        self.params = params_from(context.config, self.Params) if self.Params is not None else None
+
+    @classmethod
+    def create(cls, context: StrategyContext) -> Self:
+        """Make one for a context; called by the host."""
+        return cls(context)
+
+    def on_event(self, event: Any) -> Iterable[Wish]:
+        """Call the hook for this kind of event, if there is one."""
+        hook = self._hooks.get(type(event))
+        return (hook(self, event) or ()) if hook is not None else ()
+
+    def on_start(self) -> Said:
+        """Answer the first event of its life; not called again after a restart."""
+
+    def on_stop(self) -> Said:
+        """Have the last word when a change of configuration removes it."""
+
+    def held(self, symbol: str) -> Decimal:
+        """Own position, base units; negative is short."""
+        position = self.context.positions.get(symbol)
+        return Decimal(repr(position.qty)) if position is not None else Decimal(0)
+
+    def buy(self, symbol: str, qty: Decimal, limit_price: Decimal | None = None) -> OrderIntent:
+        """An intent to buy; a market order unless a limit is given. It is nothing until it is returned or yielded."""
+        return self._intent(symbol, "buy", qty, limit_price)
+
+    def sell(self, symbol: str, qty: Decimal, limit_price: Decimal | None = None) -> OrderIntent:
+        """An intent to sell; a market order unless a limit is given. It is nothing until it is returned or yielded."""
+        return self._intent(symbol, "sell", qty, limit_price)
+
+    def _intent(self, symbol: str, side: Side, qty: Decimal, limit_price: Decimal | None) -> OrderIntent:
+        kind: OrderType = "market" if limit_price is None else "limit"
+        return OrderIntent(self.strategy_id, symbol, side, kind, qty, limit_price)
+
+
+def _hook(method: Callable[..., Said]) -> Callable[[Any, Any], Said]:
+    if len(signature(method).parameters) == 2:
+        return method
+
+    def with_context(strategy: Strategy, event: Any) -> Said:
+        return method(strategy, event, strategy.context)
+
+    return with_context
