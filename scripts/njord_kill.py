@@ -175,8 +175,6 @@ async def _announce(config: Config, change: KillSwitchSet) -> None:
                 await bus.close()
     except (NjordError, OSError) as error:
         _complain(f"not announced on {topics.KILL_SWITCH.name}: {str(error) or 'no answer'}")
-    except ValueError:  # its text may quote a part of the password
-        _complain(f"not announced on {topics.KILL_SWITCH.name}: the Redis URL is not valid")
 
 
 def _complain(text: str) -> None:

@@ -31,7 +31,7 @@ class RiskSettings:
     orders_per_min_cap: int = 30
     max_price_age_s: float = 5.0
     max_intent_age_s: float = 5.0
-    kill_switch_file: str = "var/state/kill_switch"
+    kill_switch_file: str = "var/state/njord.trading.halt"
     kill_switch_key: str = "njord:trading:halt"
 
     def __post_init__(self) -> None:
