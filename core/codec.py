@@ -70,9 +70,26 @@ def header_of(line: bytes) -> Header:
         raise CodecError(f"no sequencer header: {error}") from None
 
 
+def line_of(header: Header, body: bytes) -> bytes:
+    """Put a header in front of a body, exactly as the sequencer does."""
+    return _encode(header)[:-1] + b"," + body[1:]
+
+
 def seq_of(line: bytes) -> int:
     """Read only the place in the total order; the header's first field by construction."""
     return int(line[8 : line.index(b",", 8)])
+
+
+class _Observation(msgspec.Struct):
+    before_seq: int
+
+
+_decode_observation = msgspec.json.Decoder(_Observation).decode
+
+
+def before_seq_of(line: bytes) -> int:
+    """Of an observation's line: the first input that its handler saw after it."""
+    return _decode_observation(line).before_seq
 
 
 def body_of(line: bytes) -> bytes:

@@ -16,6 +16,9 @@ from core.handler import At, Handler, Service
 
 RAW_MAX = 2000
 
+Message = tuple[str, bytes]
+"""Topic and line, or whatever else somebody has published there."""
+
 
 class Item(NamedTuple):
     """One line to be committed: where to, what, and why.
@@ -70,9 +73,8 @@ class Runner:
         found = topics.find(topic)
         return bool(found and found.role is topics.Role.OBSERVATION and topic.endswith("." + self.instance))
 
-    def step(self, topic: str, line: bytes) -> list[Item]:
+    def step(self, topic: str, line: bytes, header: codec.Header) -> list[Item]:
         """Handle one line; what cannot be read becomes a dead letter, and the handler is told."""
-        header = codec.header_of(line)
         try:
             event = codec.decode_line(line, header)
         except CodecError as error:

@@ -103,7 +103,8 @@ STATE = Topic("control.state.{instance}", c.StateObserved, "*", "control.state.{
 DEAD_LETTER = Topic("control.dead_letter.{instance}", c.DeadLetter, "*", "control.dead_letter.{instance}")
 
 TOPICS: tuple[Topic[c.Event], ...] = tuple(value for value in list(globals().values()) if isinstance(value, Topic))
-_BY_EVENT = {topic.event: topic for topic in TOPICS}
+TOPIC_OF_EVENT = {topic.event: topic for topic in TOPICS}
+"""The one topic of every event type."""
 
 STRAY_OWNER = "risk_engine"
 """Journals what anybody publishes on a name that is not in this file: no line of the order goes unarchived."""
@@ -115,7 +116,7 @@ def topic_of(event: c.Event) -> str:
     Raises:
         ContractError: there is none for its type.
     """
-    topic = _BY_EVENT.get(type(event))
+    topic = TOPIC_OF_EVENT.get(type(event))
     if topic is None:
         raise ContractError(f"{type(event).__name__} has no topic; allowed: {_event_names()}")
     return topic.of(event)
@@ -167,6 +168,14 @@ def owns(instance: str, name: str) -> bool:
     if service == "md_ingest" and fields is not None:
         return file_symbol(fields["symbol"]) == label
     return True
+
+
+def says(service: str, instance: str, name: str) -> bool:
+    """Whether this instance's handler may publish on this channel."""
+    topic = find(name)
+    if topic is None or topic.role is not Role.OUTPUT:
+        return False
+    return topic.owner == service or (topic.owner == "*" and name.endswith("." + instance))
 
 
 def _event_names() -> str:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.codec import seq_of
+from core.codec import Header, line_of, seq_of
 from core.errors import BusUnavailable, InstanceBusy, LeaseLost
-from core.sequencer.port import Commit, Committed, Inbox, Lease, Message, Meta, SavedState, refusal
+from core.runner import Message
+from core.sequencer.port import Commit, Committed, Inbox, Lease, Meta, SavedState, refusal
 from core.topics import covered
 
 _TOPIC_EXTRA = frozenset("._-/:@")
@@ -223,12 +224,20 @@ class MemoryCell:
         item = commit.items[index]
         data.seq += 1
         root, root_ts = (item.root, item.root_ts) if item.root else (data.seq, ts_ns)
-        header = (
-            f'{{"_seq":{data.seq},"_ts":{ts_ns},"_prev":{data.last.get(item.topic, 0)},"_src":"{commit.instance}",'
-            f'"_cause":{item.cause},"_root":{root},"_root_ts":{root_ts},"_type":"{item.type}","_v":1,'
-            f'"_n":{commit.n},"_more":{len(commit.items) - index - 1},'
+        header = Header(
+            seq=data.seq,
+            ts=ts_ns,
+            prev=data.last.get(item.topic, 0),
+            src=commit.instance,
+            cause=item.cause,
+            root=root,
+            root_ts=root_ts,
+            type=item.type,
+            v=1,
+            n=commit.n,
+            more=len(commit.items) - index - 1,
         )
-        line = header.encode() + item.body[1:]
+        line = line_of(header, item.body)
         data.streams.setdefault(item.topic, []).append((data.seq, line))
         data.last[item.topic] = data.seq
         return item.topic, line

@@ -21,7 +21,7 @@ from core.errors import (
     LeaseLost,
     NjordError,
 )
-from core.runner import Item
+from core.runner import Item, Message
 
 
 class Meta(NamedTuple):
@@ -110,10 +110,6 @@ class Committed(NamedTuple):
     lines: int
     ts_ns: int
     again: bool
-
-
-Message = tuple[str, bytes]
-"""Topic and line, or whatever else somebody has published there."""
 
 
 class Inbox:

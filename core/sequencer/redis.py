@@ -12,7 +12,8 @@ import hiredis
 
 from core.codec import seq_of
 from core.errors import BusUnavailable, CommitRefused, InstanceBusy, LeaseLost
-from core.sequencer.port import Commit, Committed, Inbox, Lease, Message, Meta, SavedState, refusal
+from core.runner import Message
+from core.sequencer.port import Commit, Committed, Inbox, Lease, Meta, SavedState, refusal
 from core.sequencer.wire import Address, Wire, dial, parse_url
 
 _SOURCES = files("core.sequencer")

@@ -1,0 +1,1 @@
+"""Market data in: a recorded stream or a synthetic market becomes events."""

@@ -1,0 +1,1 @@
+"""Paper trading: accepted orders become fills at market prices."""

@@ -1,0 +1,1 @@
+"""The account: fills become equity and the profit of the day."""

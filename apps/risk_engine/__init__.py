@@ -1,0 +1,1 @@
+"""The gate: every intent gets a decision, an allowed one becomes an order."""

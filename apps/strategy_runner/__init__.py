@@ -1,0 +1,1 @@
+"""Strategies: market data, fills and order updates become intents."""

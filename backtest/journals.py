@@ -1,0 +1,139 @@
+"""The union of the journals of a session: every line of the total order, once, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from core import codec, topics
+from core.contracts import Event
+from core.errors import CodecError, ConfigError
+from core.journal import is_line, read_lines
+
+FINDINGS_MAX = 1000
+
+
+class Line(NamedTuple):
+    """A recorded line with what it says of itself.
+
+    Attributes:
+        topic: the channel it was published on.
+        header: the sequencer's part.
+        raw: all of it.
+    """
+
+    topic: str
+    header: codec.Header
+    raw: bytes
+
+
+class Finding(NamedTuple):
+    """Something wrong with the record.
+
+    Attributes:
+        seq: where in the total order; for a line missing, its number.
+        file: the journal, empty where a line is missing.
+        what: in words.
+    """
+
+    seq: int
+    file: str
+    what: str
+
+
+@dataclass(slots=True)
+class Record:
+    """A recorded session.
+
+    Attributes:
+        lines: by number.
+        findings: holes, doubles, broken lines and breaks of order.
+        files: how many journals were read.
+    """
+
+    lines: list[Line] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    files: int = 0
+
+
+def read_record(directories: Iterable[Path]) -> Record:
+    """Read every journal of some folders; the same line in two folders counts once.
+
+    Raises:
+        ConfigError: a folder is missing, or none of them holds a journal.
+    """
+    record = Record()
+    union: dict[int, Line] = {}
+    for directory in directories:
+        if not directory.is_dir():
+            raise ConfigError(f"{directory}: there is no such folder; give the one that holds the journals")
+        for path in sorted(directory.glob("*.ndjson")):
+            if path.name != "app.ndjson":
+                record.files += 1
+                _read_file(path, union, record)
+    if not union:
+        named = ", ".join(map(str, directories))
+        raise ConfigError(f"{named}: no journal holds a line")
+    record.lines = [union[seq] for seq in sorted(union)]
+    record.findings += _holes(record.lines)
+    record.findings.sort()
+    del record.findings[FINDINGS_MAX:]
+    return record
+
+
+def _read_file(path: Path, union: dict[int, Line], record: Record) -> None:
+    last = 0
+    for number, raw in enumerate(read_lines(path), 1):
+        line = _parse(path, raw)
+        if line is None:
+            record.findings.append(Finding(last, path.name, f"line {number} cannot be read"))
+            continue
+        seq = line.header.seq
+        if seq <= last:
+            what = "doubled" if seq == last else "out of order"
+            record.findings.append(Finding(seq, path.name, f"line {number} is {what}"))
+        elif seq in union and union[seq].raw != raw:
+            record.findings.append(Finding(seq, path.name, f"line {number} differs from the same number elsewhere"))
+        last = max(last, seq)
+        union.setdefault(seq, line)
+
+
+def _parse(path: Path, raw: bytes) -> Line | None:
+    if not is_line(raw):
+        return None
+    try:
+        header = codec.header_of(raw)
+        event = topics.event_type(header.type)
+        if event is None:
+            return Line(path.name.removesuffix(".ndjson"), header, raw)
+        return Line(_topic(event, raw), header, raw)
+    except CodecError:
+        return None
+
+
+def _topic(event: type[Event], raw: bytes) -> str:
+    topic = topics.TOPIC_OF_EVENT[event]
+    return topic.of(codec.decode(raw, event)) if "{" in topic.name else topic.name
+
+
+def _holes(lines: list[Line]) -> list[Finding]:
+    """Numbers that no journal holds; the record begins with 1 and ends with a whole commit."""
+    findings: list[Finding] = []
+    if lines[0].header.seq != 1:
+        findings += _missing(0, lines[0])
+    for before, after in pairwise(lines):
+        if after.header.seq != before.header.seq + 1:
+            findings += _missing(before.header.seq, after)
+    left = lines[-1].header.more
+    if left:
+        findings.append(Finding(lines[-1].header.seq + 1, "", f"missing: {left} more lines of the last commit"))
+    return findings
+
+
+def _missing(after: int, line: Line) -> list[Finding]:
+    first, last = after + 1, line.header.seq - 1
+    what = f"missing: {first}" if first == last else f"missing: {first} to {last}"
+    return [Finding(first, "", what)]

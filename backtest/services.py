@@ -1,0 +1,11 @@
+"""Every service whose decisions can be executed again."""
+
+from __future__ import annotations
+
+from core.execution import paper
+from core.handler import Service
+from core.risk import gate
+from portfolio import tracker
+from strategies import manager
+
+SERVICES: tuple[Service, ...] = (manager.SERVICE, gate.SERVICE, paper.SERVICE, tracker.SERVICE)

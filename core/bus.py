@@ -1,0 +1,147 @@
+"""The public bus: publish a payload, receive payloads; for scripts, tests and other programs.
+
+Everything goes through the sequencer, so what is published here has its place in the total order, in the streams
+and in the journals. The services themselves use the sequencer directly.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Protocol
+
+from core import codec, topics
+from core.errors import CellMissing, CodecError
+from core.runner import Item
+from core.runtime.committer import Committer
+from core.sequencer.memory import MemoryCell, MemoryServer
+from core.sequencer.port import Cell
+
+LEASE_MS = 60_000
+
+
+class BusProto(Protocol):
+    """What a component needs of a bus."""
+
+    async def publish_json(self, topic: str, payload: Mapping[str, Any]) -> None:
+        """Publish an object on a topic."""
+
+    def subscribe(self, topic: str) -> AsyncIterator[dict[str, Any]]:
+        """Receive the objects published on a topic, or on all that match a pattern such as `md.trades.*`."""
+        ...
+
+
+class SequencedBus:
+    """A bus over any kind of cell; publishes as an instance of its own that nobody waits for."""
+
+    def __init__(self, new_cell: Callable[[], Cell]) -> None:
+        """
+        Args:
+            new_cell: gives one more connection to the cell.
+        """
+        self._new_cell = new_cell
+        self._committer: Committer | None = None
+        self._readers: list[Cell] = []
+
+    async def publish_json(self, topic: str, payload: Mapping[str, Any]) -> None:
+        """Publish an object.
+
+        On a topic of this system the payload must be that topic's event, complete and without unknown fields.
+
+        Raises:
+            CodecError: the payload is not what the topic carries, or not JSON (NaN and infinities are not).
+            BusUnavailable: the server is away; whether it was published is not known.
+            CommitRefused: the cell takes nothing now.
+        """
+        item = item_for(topic, payload)
+        if self._committer is None:
+            self._committer = await self._join()
+        await self._committer.commit([item])
+
+    async def _join(self) -> Committer:
+        cell = self._new_cell()
+        await cell.connect()
+        await cell.create()  # does nothing where there is a cell
+        meta = await cell.meta()
+        if meta.epoch == 0:
+            raise CellMissing("the server holds no cell")
+        committer = Committer(cell, f"bus.{secrets.token_hex(6)}", LEASE_MS, register=False)
+        await committer.join(meta)
+        return committer
+
+    async def subscribe(self, topic: str) -> AsyncIterator[dict[str, Any]]:
+        """Receive payloads without their headers, from now on; what carries no header is left out.
+
+        Raises:
+            BusUnavailable: the connection is lost; what is published until the next subscription is not received.
+        """
+        cell = self._new_cell()
+        await cell.connect()
+        self._readers.append(cell)
+        try:
+            inbox = await cell.subscribe([topic])
+            while True:
+                for _, line in await inbox.take():
+                    try:
+                        codec.header_of(line)
+                        payload = codec.payload_of(line)
+                    except CodecError:
+                        continue
+                    yield payload
+        finally:
+            self._readers.remove(cell)
+            await cell.close()
+
+    async def close(self) -> None:
+        """Drop all connections; subscriptions end with BusUnavailable."""
+        cells = [*self._readers, *([self._committer.cell] if self._committer else [])]
+        self._committer = None
+        for cell in cells:
+            await cell.close()
+
+
+class Bus(SequencedBus):
+    """The bus on Redis."""
+
+    def __init__(self, redis_url: str, cell: str = "") -> None:
+        """
+        Args:
+            redis_url: redis://, rediss:// or unix://.
+            cell: name of the cell; empty for the one whose channels have no prefix.
+
+        Raises:
+            ConfigError: the URL is none.
+        """
+        from core.sequencer.redis import RedisCell  # a process that only needs the protocol imports no client
+
+        super().__init__(lambda: RedisCell(redis_url, cell))
+
+
+class InMemoryBus(SequencedBus):
+    """The bus in memory: the same semantics without a server."""
+
+    def __init__(self, server: MemoryServer | None = None) -> None:
+        """
+        Args:
+            server: what it is connected to; one of its own unless given.
+        """
+        self.server = server or MemoryServer()
+        super().__init__(lambda: MemoryCell(self.server))
+
+
+def item_for(topic: str, payload: Mapping[str, Any]) -> Item:
+    """The item that publishes a payload on a topic.
+
+    Raises:
+        CodecError: the payload is not what the topic carries.
+    """
+    declared = topics.find(topic)
+    body = codec.encode_payload(payload)
+    if declared is None:
+        return Item(topic, "Json", 0, 0, 0, body)
+    event = codec.from_dict(declared.event, payload)
+    if declared.of(event) != topic:
+        raise CodecError(
+            f"{declared.event.__name__} with these fields belongs on {declared.of(event)!r}, not {topic!r}"
+        )
+    return Item(topic, declared.event.__name__, 0, 0, 0, codec.encode(event))

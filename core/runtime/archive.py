@@ -1,0 +1,169 @@
+"""An instance's journals: it appends to them what the streams of its topics hold behind the files' last numbers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from core import codec, topics
+from core.errors import HistoryForked, SequenceGap
+from core.journal import NdjsonJournal, is_line, last_lines
+from core.sequencer.port import Cell
+
+BATCH = 2000
+
+
+class _Named(msgspec.Struct):
+    symbol: str = ""
+
+
+_symbol_of = msgspec.json.Decoder(_Named).decode
+
+
+class Archive:
+    """The journals of one instance.
+
+    Attributes:
+        lines: how many lines this process has written.
+        synced: per topic, how far it is safe on disk.
+    """
+
+    def __init__(self, cell: Cell, instance: str, directory: Path) -> None:
+        """
+        Args:
+            cell: where the streams are.
+            instance: whose topics.
+            directory: where the journals are.
+        """
+        self._cell = cell
+        self._instance = instance
+        self._directory = directory
+        self._journals: dict[str, NdjsonJournal] = {}
+        self._last: dict[str, int] = {}
+        self._dirty: set[str] = set()
+        self._unsynced: dict[str, int] = {}
+        self.lines = 0
+        self.synced: dict[str, int] = {}
+
+    def is_empty(self) -> bool:
+        """Whether no journal here, of any instance, holds a line; only then may a server without a cell get one."""
+        return not any(is_line(line) for line in last_lines(self._directory, "*.ndjson").values())
+
+    async def compare(self) -> None:
+        """Compare the end of every own journal with its stream.
+
+        Raises:
+            HistoryForked: the server holds another line under that number, or less than the journal.
+        """
+        lasts = await self._cell.last_seqs()
+        for path, line in last_lines(self._directory, "*.ndjson").items():
+            topic = self._own_topic(path, line)
+            if topic is None:
+                continue
+            seq = codec.seq_of(line)
+            held = await self._cell.entry(topic, seq)
+            if held == line or (held is None and await self._trimmed(topic, seq, lasts)):
+                continue
+            what = "another line" if held else f"nothing, its last is {lasts.get(topic, 0)}"
+            found = f"journal {path.name} ends with {seq}, the server holds {what} there"
+            await self._cell.mark_forked(f"{self._instance}: {found}")
+            raise HistoryForked(f"{found}; run scripts/njord_restore.py")
+
+    def _own_topic(self, path: Path, line: bytes) -> str | None:
+        """The topic of a journal of this instance; None for somebody else's file."""
+        if not is_line(line):
+            return None
+        header = codec.header_of(line)
+        event = topics.event_type(header.type)
+        topic = topics.TOPIC_OF_EVENT.get(event) if event else None
+        name = topic.of(codec.decode(line, topic.event)) if topic else path.name.removesuffix(".ndjson")
+        return name if topics.owns(self._instance, name) else None
+
+    async def _trimmed(self, topic: str, seq: int, lasts: dict[str, int]) -> bool:
+        """Whether the stream once held this number and has dropped it since."""
+        return lasts.get(topic, 0) >= seq and await self._cell.first_seq(topic) > seq
+
+    async def tail(self) -> int:
+        """Write what is new; the number of lines written.
+
+        Raises:
+            JournalError: a file cannot be written.
+            HistoryForked: a stream does not continue its journal.
+        """
+        before = self.lines
+        for topic, last in (await self._cell.last_seqs()).items():
+            if topics.owns(self._instance, topic):
+                while self._position(topic) < last:
+                    await self._append(topic, last)
+        return self.lines - before
+
+    async def _append(self, topic: str, upto: int) -> None:
+        after = self._position(topic)
+        lines = [line for _, line in await self._cell.read([topic], after, upto, BATCH)]
+        first = codec.header_of(lines[0]).prev if lines else -1
+        if first != after:
+            raise SequenceGap(f"the stream of {topic} continues {first}, its journal ends with {after}")
+        for name, group in self._by_file(topic, lines):
+            self._journal(name).write_lines(group)
+            self._dirty.add(name)
+        self._last[topic] = self._unsynced[topic] = codec.seq_of(lines[-1])
+        self.lines += len(lines)
+
+    def _by_file(self, topic: str, lines: list[bytes]) -> list[tuple[str, list[bytes]]]:
+        """Runs of lines for one file, in the order of the stream."""
+        declared = topics.find(topic)
+        if declared is None:
+            return [(topic.replace("/", "") + ".ndjson", lines)]
+        if not declared.split_by_symbol:
+            return [(declared.journal_name(topic), lines)]
+        runs: list[tuple[str, list[bytes]]] = []
+        for line in lines:
+            name = declared.journal_name(topic, _symbol_of(line).symbol)
+            if not runs or runs[-1][0] != name:
+                runs.append((name, []))
+            runs[-1][1].append(line)
+        return runs
+
+    def _journal(self, name: str) -> NdjsonJournal:
+        if name not in self._journals:
+            self._journals[name] = NdjsonJournal(self._directory / name)
+        return self._journals[name]
+
+    def _position(self, topic: str) -> int:
+        """The number behind which the journal goes on; found in the files at first."""
+        if topic not in self._last:
+            declared = topics.find(topic)
+            if declared is None:
+                pattern = topic.replace("/", "") + ".ndjson"
+            elif declared.split_by_symbol:
+                pattern = declared.journal.replace("{symbol}", "*") + ".ndjson"
+            else:
+                pattern = declared.journal_name(topic)
+            for path in self._directory.glob(pattern):
+                self._journal(path.name)  # opening cuts a torn line
+            found = last_lines(self._directory, pattern).values()
+            self._last[topic] = max((codec.seq_of(line) for line in found), default=0)
+        return self._last[topic]
+
+    async def sync(self) -> None:
+        """Bring everything written to the disk and say so; many lines share one flush."""
+        dirty, unsynced = self._dirty, self._unsynced
+        self._dirty, self._unsynced = set(), {}
+        if dirty:
+            journals = [self._journals[name] for name in sorted(dirty)]
+            await asyncio.get_running_loop().run_in_executor(None, _sync_all, journals)
+            self.synced.update(unsynced)
+            await self._cell.journalled(unsynced)
+
+    def close(self) -> None:
+        """Close the files."""
+        for journal in self._journals.values():
+            journal.close()
+        self._journals.clear()
+
+
+def _sync_all(journals: list[NdjsonJournal]) -> None:
+    for journal in journals:
+        journal.sync()

@@ -1,0 +1,176 @@
+"""Runs a source: publishes what it gives, when that is due, in batches that are one commit each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import structlog
+
+from core import codec
+from core.contracts import DeadLetter, Event, SessionStarted, file_symbol
+from core.market.source import PAUSE, TAIL_LENGTHS, Due, Pace, Source, Tails
+from core.runner import Message, item_of
+from core.runtime.committer import Committer
+from core.runtime.status import Status
+from core.sequencer.port import Cell, Lease
+from core.topics import TOPIC_OF_EVENT
+
+BATCH = 100
+SLEEP_MAX_S = 0.2
+LAG_EVERY = 1000
+STATE_EVERY_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Feeder:
+    """The driver of a source."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        source: Callable[[], Source],
+        committer: Committer,
+        *,
+        symbol: str,
+        speed: float | None,
+        status: Status,
+        lag_max: int,
+    ) -> None:
+        """
+        Args:
+            cell: the connection.
+            source: opens it; called at every recovery.
+            committer: its commits.
+            symbol: of which market.
+            speed: recorded seconds per second; None is as fast as the services take it.
+            status: what it says of itself.
+            lag_max: at full speed it waits while any service is more events behind than this.
+        """
+        self._cell, self._open, self._committer, self._status = cell, source, committer, status
+        self._symbol, self._lag_max = symbol, lag_max
+        self._pace = Pace(speed)
+        self._unpaced = speed is None
+        self._records: Iterator[Due] = iter(())
+        self._source: Source | None = None
+        self._batch: list[Event] = []
+        self._waiting: Due | None = None
+        self._stopping = self.finished = False
+        self._since_look = 0
+        self._state_due = 0.0
+        self._wake = asyncio.Event()
+
+    @property
+    def last_seen(self) -> Message | None:
+        """A source reads nothing."""
+        return None
+
+    def stop(self) -> None:
+        """Commit what is at hand and leave."""
+        self._stopping = True
+        self._wake.set()
+
+    def reload(self) -> None:
+        """A source has no configuration that could change."""
+
+    def nudge(self) -> None:
+        """Nothing waits for the clock but the pace, which wakes by itself."""
+
+    async def recover(self, lease: Lease, seq: int) -> None:
+        """Go on behind what was published: fold the newest events of the own topics."""
+        tails = await self._tails()
+        self._source = self._open()
+        self._records = self._source.records(tails)
+        self._batch, self._waiting = [], None
+        replayed = len(tails.trades)
+        started = SessionStarted(self._committer.instance, self._committer.host, replayed, False)
+        await self._commit([started])
+        log.info("recovered", trades=replayed, seq=seq)
+
+    async def _tails(self) -> Tails:
+        events: list[Event] = []
+        for kind, length in TAIL_LENGTHS.items():
+            topic = TOPIC_OF_EVENT[kind]
+            name = topic.name.format(symbol=self._symbol, instance=self._committer.instance)
+            for line in await self._cell.tail(name, length):
+                if codec.header_of(line).src == self._committer.instance:
+                    events.append(codec.decode(line, topic.event))
+        return Tails.of(events)
+
+    async def live(self) -> None:
+        """Publish until the source ends or `stop` was called."""
+        self._status.enter("live")
+        while not self._stopping and not self.finished:
+            delay_s = self._gather()
+            if self._batch:
+                batch, self._batch = self._batch, []
+                await self._commit(batch)
+                await self._let_them_catch_up(len(batch))
+            elif not self.finished:
+                await self._sleep(delay_s)
+        await self._commit([])
+
+    def _gather(self) -> float:
+        """Collect what is due, one commit's worth; how long to wait for the next, in seconds."""
+        while len(self._batch) < BATCH:
+            due = self._waiting or next(self._records, None)
+            self._waiting = None
+            if due is None:
+                self.finished = True
+                return 0.0
+            if due is PAUSE:
+                return 0.0
+            delay_ns = self._pace.delay_ns(due.due_ns, time.monotonic_ns())
+            if delay_ns > 0:
+                self._waiting = due
+                return delay_ns / 1e9
+            self._batch += due.events
+            if due.dead_letter is not None:
+                self._report(due.dead_letter)
+        return 0.0
+
+    def _report(self, letter: DeadLetter) -> None:
+        self._status.dead_letters += 1
+        log.warning("dead_letter", topic=letter.topic, error=letter.error)
+        self._batch.append(letter)
+
+    async def _commit(self, events: list[Event]) -> None:
+        now = time.monotonic()
+        state = b"{}" if now >= self._state_due or not events else None
+        if state is not None:
+            # The position of a source is its own last line: the streams may be trimmed up to there.
+            self._committer.in_seq, self._state_due = self._committer.seen, now + STATE_EVERY_S
+        await self._committer.commit([item_of(event) for event in events], state)
+        self._status.seq, self._status.commits = self._committer.seen, self._committer.commits
+
+    async def _let_them_catch_up(self, published: int) -> None:
+        """At full speed, go no faster than the slowest service."""
+        self._since_look += published
+        if not self._unpaced or self._since_look < LAG_EVERY:
+            return
+        self._since_look = 0
+        while not self._stopping:
+            positions = await self._cell.positions()
+            positions.pop(self._committer.instance, None)
+            behind = self._committer.seen - min(positions.values(), default=self._committer.seen)
+            if behind <= self._lag_max:
+                return
+            await self._sleep(0.002)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, but not past a `stop`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, SLEEP_MAX_S)):
+                await self._wake.wait()
+
+
+def instance_of(symbol: str) -> str:
+    """Name of the ingest instance of a symbol.
+
+    >>> instance_of("BTC/USDT")
+    'md_ingest.BTCUSDT'
+    """
+    return f"md_ingest.{file_symbol(symbol)}"

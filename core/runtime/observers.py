@@ -1,0 +1,109 @@
+"""What a shell observes of the world outside the log, so that its handler may know it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from core import codec
+from core.contracts import Event, Halt, Resume
+from core.errors import NjordError
+from core.handler import Content
+from core.kill_switch import KillSwitch
+from core.source_code import code_hash
+from core.topics import STRAT_INTENT
+
+log = structlog.get_logger()
+
+
+class Watch(Protocol):
+    """Something outside that a handler must know of.
+
+    Attributes:
+        before: asked before any input of these topics is handled, and about once a second.
+    """
+
+    before: str
+
+    async def observe(self, before_seq: int) -> Event | None:
+        """The event to commit, None if nothing has changed since the last one."""
+        ...
+
+    def told(self, event: Event) -> None:
+        """The event has been committed and handed over."""
+
+
+class KillSwitchWatch:
+    """Observes the kill switch for the gate."""
+
+    before = STRAT_INTENT.name
+
+    def __init__(self, instance: str, switch: KillSwitch) -> None:
+        """
+        Args:
+            instance: whose observations.
+            switch: the file and the key.
+        """
+        self._instance = instance
+        self._switch = switch
+        self._known: tuple[bool, str] | None = None
+
+    async def observe(self, before_seq: int) -> Event | None:
+        """A Halt or Resume when the switch, or the reason for it, is not what was told last."""
+        seen = await self._switch.observe()
+        if (seen.tripped, seen.reason) == self._known:
+            return None
+        kind = Halt if seen.tripped else Resume
+        return kind(self._instance, seen.reason, before_seq)
+
+    def told(self, event: Event) -> None:
+        """Remember what the gate knows."""
+        if isinstance(event, (Halt, Resume)):
+            self._known = (isinstance(event, Halt), event.reason)
+            log.warning("halted" if self._known[0] else "trading_allowed", reason=event.reason)
+
+
+class Settings:
+    """A service's part of the configuration as it is on disk.
+
+    Attributes:
+        content: JSON values.
+        config_hash: SHA-256 of the content.
+        code_hash: SHA-256 of the code that decides.
+    """
+
+    def __init__(self, load: Callable[[], Content], validate: Callable[[Content], object]) -> None:
+        """
+        Args:
+            load: reads it; called at once, and again whenever somebody asks for changes.
+            validate: raises for a content that the service cannot run with.
+
+        Raises:
+            ConfigError: the first reading failed.
+        """
+        self._load = load
+        self._validate = validate
+        self._complaint = ""
+        self.content = load()
+        validate(self.content)
+        self.config_hash = codec.content_hash(self.content)
+        self.code_hash = code_hash()
+
+    def changed(self) -> bool:
+        """Read again; a configuration that is wrong is reported once and the one before stays in force."""
+        try:
+            content = self._load()
+            self._validate(content)
+        except NjordError as error:
+            if str(error) != self._complaint:
+                log.error("config_refused", error=str(error))
+            self._complaint = str(error)
+            return False
+        self._complaint = ""
+        found, code = codec.content_hash(content), code_hash()
+        if (found, code) == (self.config_hash, self.code_hash):
+            return False
+        self.content, self.config_hash, self.code_hash = content, found, code
+        return True

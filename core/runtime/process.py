@@ -1,0 +1,206 @@
+"""From a command line to a running shell, the same for every daemon."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from core import codec
+from core.config import Config, content_for, load_config
+from core.errors import ConfigError, NjordError
+from core.handler import Service
+from core.kill_switch import KillSwitch
+from core.logging import setup_json_logging
+from core.runner import Item, Runner
+from core.runtime.archive import Archive
+from core.runtime.committer import Committer
+from core.runtime.driver import Driver
+from core.runtime.health import Health
+from core.runtime.locks import InstanceLock
+from core.runtime.observers import KillSwitchWatch, Settings
+from core.runtime.reactor import Reactor, Timing
+from core.runtime.shell import Pulse, Shell
+from core.runtime.status import Status
+from core.runtime.systemd import Notifier
+from core.sequencer.port import Cell
+from core.sequencer.redis import RedisCell, prefixes
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+log = structlog.get_logger()
+
+AfterCommit = Callable[[Cell, str, Sequence[Item]], Awaitable[None]]
+"""Called with the connection, the prefix of the cell's keys and what was committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What one daemon's shell does besides running its handler.
+
+    Attributes:
+        kill_switch: observe the kill switch for the handler.
+        after_commit: tell others of what was committed.
+    """
+
+    kill_switch: bool = False
+    after_commit: AfterCommit | None = None
+
+
+def parser(module: str, about: str | None) -> argparse.ArgumentParser:
+    """The options that every daemon has."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m {module}", description=about, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    where = made.add_mutually_exclusive_group()
+    where.add_argument("--config", metavar="FILE", help="the base file (default: ./config/base.yaml)")
+    where.add_argument("--config-root", metavar="DIR", help="the folder that holds config/base.yaml")
+    made.add_argument("--profile", metavar="NAME", help="config/NAME.yaml is laid over the base file")
+    made.add_argument("--host", default="", metavar="NAME", help="name of this machine in leases (default: its own)")
+    return made
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """The configuration that the options name.
+
+    Raises:
+        ConfigError: it is wrong; every mistake is named.
+    """
+    return load_config(args.config or args.config_root or Path("config/base.yaml"), args.profile)
+
+
+def serve(service: Service, argv: Sequence[str] | None, *, about: str | None, extras: Extras | None = None) -> int:
+    """Run a handler as a daemon until it is told to stop; the exit code."""
+    args = parser(f"apps.{service.name}", about).parse_args(argv)
+    return guarded(
+        f"{service.name}.main", args, lambda config: _reactor_shell(service, config, args, extras or Extras())
+    )
+
+
+@dataclass(slots=True)
+class Parts:
+    """A shell with what must be let go of after it."""
+
+    shell: Shell
+    driver: Driver
+    status: Status
+    locks: tuple[InstanceLock, ...]
+
+
+def guarded(instance: str, args: argparse.Namespace, assemble: Callable[[Config], Parts]) -> int:
+    """Load, assemble and run; whatever ends it is the last line on standard error, and the exit code."""
+    try:
+        config = config_of(args)
+        setup_json_logging(str(config.paths.log_dir), instance)
+        parts = assemble(config)
+    except ConfigError as error:
+        return _ended(instance, EXIT_USAGE, error)
+    except (NjordError, OSError) as error:
+        return _ended(instance, EXIT_FAILED, error)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(config, parts))
+    except Exception as error:  # whatever it is must be the last line, not a silent restart
+        if not isinstance(error, NjordError):
+            log.exception("crashed")
+        return _ended(instance, EXIT_FAILED, error)
+    finally:
+        for lock in parts.locks:
+            lock.release()
+    log.info("stopped")
+    return 0
+
+
+def _ended(instance: str, code: int, error: Exception) -> int:
+    reason = f"{type(error).__name__}: {error}"
+    log.error("failed", reason=reason, exit_code=code)
+    print(f"njord: {instance} stopped (exit {code}): {reason}", file=sys.stderr, flush=True)  # noqa: T201
+    return code
+
+
+async def _run(config: Config, parts: Parts) -> None:
+    shell, status = parts.shell, parts.status
+    service = status.instance.partition(".")[0]
+    health = Health(status, dict(config.runtime.health_ports).get(service, 0))  # type: ignore[call-overload]
+    note = config.paths.run_dir / f"{status.instance}.json"
+    note.write_bytes(codec.encode_state({"pid": os.getpid(), "health": health.url, "instance": status.instance}))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, shell.stop)
+    loop.add_signal_handler(signal.SIGHUP, parts.driver.reload)
+    log.info("started", health=health.url)
+    try:
+        await shell.run()
+    except NjordError as error:
+        status.enter("failed", str(error))
+        raise
+    finally:
+        note.unlink(missing_ok=True)
+        health.close()
+
+
+def assemble(
+    config: Config, driver: Driver, committer: Committer, status: Status, *, exclusive: Sequence[str] = ()
+) -> Parts:
+    """Put a shell around a driver; takes the file locks.
+
+    Raises:
+        InstanceBusy: it is already running on this host.
+    """
+    names = (status.instance, *exclusive)
+    locks = tuple(InstanceLock(config.paths.run_dir / "locks", name) for name in names)
+    cell = committer.cell
+    shell = Shell(
+        cell,
+        driver,
+        committer,
+        Archive(cell, status.instance, config.paths.journal_dir),
+        status=status,
+        exclusive=tuple(
+            Committer(cell, name, config.runtime.lease_ttl_ms, host=committer.host, register=False)
+            for name in exclusive
+        ),
+        notifier=Notifier(os.environ),
+        pulse=Pulse(sync=config.runtime.fsync_every_ms / 1000),
+    )
+    return Parts(shell, driver, status, locks)
+
+
+def _reactor_shell(service: Service, config: Config, args: argparse.Namespace, extras: Extras) -> Parts:
+    instance = f"{service.name}.main"
+    cell = RedisCell(config.redis.url, config.redis.cell)
+    status = Status(instance)
+    committer = Committer(cell, instance, config.runtime.lease_ttl_ms, host=args.host)
+    settings = Settings(lambda: content_for(service.name, config_of(args)), service.build)
+    watches = []
+    if extras.kill_switch:
+        config.kill_switch_file.parent.mkdir(parents=True, exist_ok=True)
+        switch = KillSwitch(config.kill_switch_file, config.risk.kill_switch_key, cell.get)
+        watches.append(KillSwitchWatch(instance, switch))
+    keys = prefixes(config.redis.cell)[0]
+    tell = extras.after_commit
+    reactor = Reactor(
+        cell,
+        Runner(service, instance),
+        committer,
+        settings=settings,
+        status=status,
+        watches=watches,
+        timing=Timing(
+            state_journal_s=config.runtime.state_journal_every_s,
+            reload_s=config.runtime.reload_every_s,
+            watch_s=config.runtime.kill_switch_every_s,
+        ),
+        after_commit=None if tell is None else lambda items: tell(cell, keys, items),
+    )
+    return assemble(config, reactor, committer, status, exclusive=tuple(service.exclusive(settings.content)))
