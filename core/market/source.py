@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from core.contracts import BookEvent, DeadLetter, Event, TickerEvent, TradeEvent, Watermark
 
 TAIL_LENGTHS: dict[type[Event], int] = {TradeEvent: 1024, BookEvent: 2, TickerEvent: 1, Watermark: 1, DeadLetter: 64}
-"""How many of the newest published events of each type a source needs to go on exactly; fewer if there are fewer."""
+"""How many of the newest published events of each type a source needs to go on exactly; fewer if there are fewer.
+
+In the order of the fields of Tails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Tails:
         books: the newest 2.
         tickers: the newest.
         watermarks: the newest.
-        dead_letters: the newest of this instance.
+        dead_letters: the newest 64 of this instance.
     """
 
     trades: tuple[TradeEvent, ...] = ()
@@ -32,15 +35,12 @@ class Tails:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Tails:
-        """Sort published events by type; each type's must be in the order of publishing."""
-        found = tuple(events)
-        return cls(
-            trades=tuple(event for event in found if isinstance(event, TradeEvent)),
-            books=tuple(event for event in found if isinstance(event, BookEvent)),
-            tickers=tuple(event for event in found if isinstance(event, TickerEvent)),
-            watermarks=tuple(event for event in found if isinstance(event, Watermark)),
-            dead_letters=tuple(event for event in found if isinstance(event, DeadLetter)),
-        )
+        """Keep what matters of published events; each type's must be in the order of publishing."""
+        newest = {kind: deque[Any](maxlen=length) for kind, length in TAIL_LENGTHS.items()}
+        for event in events:
+            if (tail := newest.get(type(event))) is not None:
+                tail.append(event)
+        return cls(*map(tuple, newest.values()))
 
 
 class Due(NamedTuple):
