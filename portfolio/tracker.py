@@ -13,38 +13,16 @@ from decimal import Decimal
 
 from core import codec, topics
 from core.contracts import Event, FillEvent, PnlDay, PortfolioSnapshot, TradeEvent, Watermark, quote_of
-from core.contracts.base import refuse, require_text, set_decimal
 from core.errors import LedgerError
 from core.handler import At, Content, Service, State
 from core.ledger import Ledger, check_invariants, exact
 from core.ledger.exact import decimal_price
 from core.ledger.positions import fee_asset_of
+from core.ledger.settings import PortfolioSettings
 
 _SECOND_NS = 1_000_000_000
 _DAY_NS = 86_400 * _SECOND_NS
 _EPOCH = date(1970, 1, 1).toordinal()
-
-
-@dataclass(frozen=True, slots=True)
-class PortfolioSettings:
-    """The account at its opening.
-
-    Attributes:
-        id: the portfolio's name in its snapshots.
-        starting_cash: quote units, above 0; counts when the account is opened, not for one that has a history.
-        quote: the asset that everything is priced, paid and reported in; likewise.
-    """
-
-    id: str = "main"
-    starting_cash: Decimal = Decimal(10_000)
-    quote: str = "USDT"
-
-    def __post_init__(self) -> None:
-        require_text(self, "id", self.id)
-        require_text(self, "quote", self.quote)
-        set_decimal(self, "starting_cash")
-        if self.starting_cash <= 0:
-            raise refuse(self, "starting_cash", self.starting_cash, "above 0")
 
 
 class PortfolioTracker:

@@ -141,7 +141,7 @@ MISTAKES = [
     ("paper: 7", "config/base.yaml:7: paper is 7; allowed: keys and values"),
     ("paper: {maker_fee_bps: ten}", "config/base.yaml:7: paper.maker_fee_bps is 'ten'; allowed: a valid decimal"),
     ("paper: {maker_fee_bps: .nan}", "config/base.yaml:7: paper.maker_fee_bps is nan; allowed: a finite number"),
-    ("portfolio: {starting_cash: -1}", "config/base.yaml:7: portfolio.starting_cash is -1; allowed: 0 or more"),
+    ("portfolio: {starting_cash: -1}", "config/base.yaml:7: portfolio.starting_cash is -1; allowed: above 0"),
     ("portfolio: {starting_cash: yes}", "config/base.yaml:7: portfolio.starting_cash is True; allowed: "),
     ("runtime: {fsync_every_ms: yes}", "config/base.yaml:7: runtime.fsync_every_ms is True; allowed: a number"),
     ("runtime: {kill_switch_every_s: 2}", "config/base.yaml:7: runtime.kill_switch_every_s is 2; allowed: less than"),
@@ -327,7 +327,7 @@ def test_each_service_gets_its_own_part() -> None:
     """The parts are JSON values with decimals as text, and the handlers' own records take them."""
     config = Config.model_validate({**MINIMAL, "risk": {"per_order_usd_cap": 250}})
     gate = convert(content_for("risk_engine", config), GateSettings)
-    assert (gate.venue, gate.live, gate.risk.per_order_usd_cap) == ("paper", False, 250)
+    assert (gate.venue, gate.live, gate.risk.per_order_usd_cap) == ("paper", False, Decimal(250))
     assert convert(content_for("portfolio_manager", config)["portfolio"], PortfolioSettings) == config.portfolio
     assert content_for("paper_trader", config)["instruments"] == [BTC]
     assert content_for("strategy_runner", config) == {"strategies": [], "max_errors": 10, "instruments": [BTC]}

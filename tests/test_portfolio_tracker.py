@@ -11,7 +11,8 @@ from core import codec, topics
 from core.contracts import Event, FillEvent, Malformed, PnlDay, PortfolioSnapshot, TradeEvent, Watermark
 from core.errors import ContractError, LedgerError
 from core.handler import At
-from portfolio.tracker import SERVICE, PortfolioSettings
+from core.ledger.settings import PortfolioSettings
+from portfolio.tracker import SERVICE
 
 CONTENT = {"portfolio": {"id": "main", "starting_cash": "10000", "quote": "USDT"}}
 SECOND = 1_000_000_000

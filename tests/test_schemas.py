@@ -115,7 +115,7 @@ def test_the_envelope_describes_the_header_in_front_of_any_event() -> None:
     """A line is header and event in one object: both schemas hold for it; other header fields do not."""
     header = json.loads((gen_schemas.FOLDER / "envelope.v1.example.json").read_text())
     validator = Draft202012Validator(json.loads((gen_schemas.FOLDER / "envelope.v1.json").read_text()))
-    _, decision = schema_of(codec.topics.RISK_DECISIONS.event)
+    _, decision = schema_of(topics.RISK_DECISIONS.event)
     line = {**header, **decision}
     validator.validate(line)
     assert codec.to_builtins(codec.header_of(json.dumps(line).encode())) == header

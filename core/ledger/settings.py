@@ -10,21 +10,21 @@ from core.contracts.base import refuse, require_text, set_decimal
 
 @dataclass(frozen=True, slots=True)
 class PortfolioSettings:
-    """One portfolio and the cash it starts with.
+    """The account at its opening.
 
     Attributes:
-        id: names the portfolio in its snapshots.
-        starting_cash: units of `quote` on the first day, 0 or more.
-        quote: the asset that equity and profit are counted in.
+        id: the portfolio's name in its snapshots.
+        starting_cash: quote units, above 0; counts when the account is opened, not for one that has a history.
+        quote: the asset that everything is priced, paid and reported in; likewise.
     """
 
     id: str = "main"
-    starting_cash: Decimal = Decimal(10000)
+    starting_cash: Decimal = Decimal(10_000)
     quote: str = "USDT"
 
     def __post_init__(self) -> None:
         require_text(self, "id", self.id)
         require_text(self, "quote", self.quote)
         set_decimal(self, "starting_cash")
-        if self.starting_cash < 0:
-            raise refuse(self, "starting_cash", self.starting_cash, "0 or more")
+        if self.starting_cash <= 0:
+            raise refuse(self, "starting_cash", self.starting_cash, "above 0")

@@ -1,0 +1,35 @@
+"""What a daemon loads: a server installs the core alone, and every megabyte counts once per process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.architecture.code import ROOT, module_name, modules
+
+HEAVY = ("ccxt", "fakeredis", "hypothesis", "matplotlib", "numba", "numpy", "pandas", "plotly", "scipy", "talib")
+
+# structlog and pydantic load rich and numpy for themselves where they are installed, so rich is hidden here: what
+# starts without it needs it nowhere.
+SCRIPT = """
+import importlib, sys
+sys.modules["rich"] = None
+for name in sys.argv[1].split(): importlib.import_module(name)
+print(" ".join(sorted(set(sys.argv[2].split()) & set(sys.modules))))
+"""
+
+PACKAGES = {
+    package: [module_name(path) for path in modules(package)] for package in ("core", "portfolio", "strategies")
+}
+APPS = {f"apps.{path.parent.name}": [module_name(path)] for path in modules("apps") if path.name == "main.py"}
+
+
+@pytest.mark.parametrize("names", [pytest.param(names, id=name) for name, names in {**PACKAGES, **APPS}.items()])
+def test_nothing_heavy_is_loaded(names: list[str]) -> None:
+    """A fresh interpreter imports it with none of the libraries of research and reports."""
+    command = [sys.executable, "-c", SCRIPT, " ".join(names), " ".join(HEAVY)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
