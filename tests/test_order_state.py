@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from itertools import product
 
@@ -149,6 +150,21 @@ def test_every_pair_of_states_is_either_in_the_table_or_raises():
             continue
         assert after in TRANSITIONS[before]
         assert (stepped.status, stepped.cum_qty) == (after, order.cum_qty)
+
+
+def test_every_step_of_the_table_can_be_taken():
+    """The table promises nothing that the quantities forbid: each of its steps is reached by a step or a fill."""
+    unfilled = {OrderStatus.NEW, OrderStatus.SUBMITTED, OrderStatus.ACK}
+    for before, following in TRANSITIONS.items():
+        reached = set()
+        for cum in [0] * (before != OrderStatus.PARTIAL) + [4] * (before not in unfilled):
+            order = Order("o-1", "s", "BTC/USDT", "buy", "market", Decimal(10), cum_qty=Decimal(cum), status=before)
+            for after in following:
+                with suppress(IllegalTransition):
+                    reached.add(advance(order, after).status)
+            for qty in (Decimal(1), order.leaves_qty) if before in FILLABLE else ():
+                reached.add(apply_fill(order, qty).status)
+        assert reached == following, before
 
 
 def test_thirty_digits_are_not_rounded():

@@ -258,6 +258,14 @@ def test_damaged_books_are_not_restored():
         new_tracker().restore(saved)
 
 
+def test_books_are_audited_with_every_fill():
+    """Money that appears from nowhere is noticed with the next fill, and nothing is reported from such books."""
+    tracker = new_tracker()
+    tracker._ledger.cash["USDT"] += 1
+    with pytest.raises(LedgerError, match="of USDT is 10001; must be 10000"):
+        tracker.on_event(fill("buy", "1", "100"), at(NOON))
+
+
 def test_what_the_service_needs():
     """It listens to fills, trades and the clock; what it cannot read it leaves alone."""
     assert SERVICE.inputs(CONTENT) == ("fills.new", "md.trades.*", "clock.market.*")

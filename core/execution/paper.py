@@ -75,7 +75,7 @@ class PaperVenue:
         self._engine = MatchingEngine()
         self._ledger = Ledger({})
         self._resting: dict[str, OrderUpdate] = {}
-        self._ended: dict[str, OrderUpdate] = {}
+        self._ended: dict[str, list[Any]] = {}  # as rows, because hundreds of them are saved once a second
 
     def on_event(self, event: Event, at: At) -> Sequence[Event]:
         """Answer an order, a cancel or a public trade; anything else says nothing to a venue."""
@@ -149,7 +149,8 @@ class PaperVenue:
         return fill, self._keep(order.update(at.market_ns)), position
 
     def _answer(self, name: str) -> OrderUpdate | None:
-        return self._resting.get(name) or self._ended.get(name)
+        row = self._ended.get(name)
+        return self._resting.get(name) if row is None else _update(row)
 
     def _keep(self, update: OrderUpdate) -> OrderUpdate:
         """Store the current answer for an order and return it."""
@@ -157,7 +158,7 @@ class PaperVenue:
             self._resting[update.order_id] = update
             return update
         self._resting.pop(update.order_id, None)
-        self._ended[update.order_id] = update
+        self._ended[update.order_id] = _row(update)
         if len(self._ended) > ANSWERS_KEPT:
             del self._ended[next(iter(self._ended))]
         return update
@@ -168,7 +169,7 @@ class PaperVenue:
             "engine": self._engine.snapshot(),
             "ledger": self._ledger.snapshot(),
             "resting": [_row(update) for update in self._resting.values()],
-            "ended": [_row(update) for update in self._ended.values()],
+            "ended": list(self._ended.values()),
         }
 
     def restore(self, state: State) -> None:
@@ -180,21 +181,20 @@ class PaperVenue:
         self._engine.restore(state["engine"])
         self._ledger.restore(state["ledger"])
         check_invariants(self._ledger)
-        self._resting = _answers(state["resting"])
-        self._ended = _answers(state["ended"])
+        self._resting = {row[0]: _update(row) for row in state["resting"]}
+        self._ended = {row[0]: row for row in state["ended"]}
 
 
 _UPDATE_FIELDS = tuple(field.name for field in fields(OrderUpdate))
 
 
 def _row(update: OrderUpdate) -> list[Any]:
-    """A stored answer without its field names, because hundreds of them are written once a second."""
+    """An update's JSON values in the order of its fields, the order id first."""
     return list(codec.to_dict(update).values())
 
 
-def _answers(rows: list[list[Any]]) -> dict[str, OrderUpdate]:
-    updates = (codec.from_dict(OrderUpdate, dict(zip(_UPDATE_FIELDS, row, strict=True))) for row in rows)
-    return {update.order_id: update for update in updates}
+def _update(row: list[Any]) -> OrderUpdate:
+    return codec.from_dict(OrderUpdate, dict(zip(_UPDATE_FIELDS, row, strict=True)))
 
 
 def _rejected(event: OrderEvent, name: str, ts_ns: int, reason: RejectReason) -> OrderUpdate:
