@@ -101,47 +101,49 @@ class _Writer:
         self._level_lots, self._trade_lots = LEVEL_NOTIONAL / lot_notional, TRADE_NOTIONAL / lot_notional
         self._spacing = max(1, int(market.start_price * LEVEL_SPACING / self._ticks.step))
         self._bids, self._asks = BookSide(-1, self._spacing), BookSide(1, self._spacing)
+        self._noise: Iterator[float] = iter(())
+        self._sizes: Iterator[int] = iter(())
         self._mid = 0.0
         self._update_id = 0
         self._told_id = 0
 
     def minute(self, minute: Minute) -> Iterator[Record]:
         """The records of a minute in the order of their times."""
-        noise = uniforms(f"{self._seed}:book:{minute.number}")
-        sizes = self._sizes(noise)
+        self._noise = uniforms(f"{self._seed}:book:{minute.number}")
+        self._sizes = self._draw_sizes()
         start_ns = self._start_ns + minute.number * NS_PER_MINUTE
-        yield from self._open(minute, sizes, start_ns)
-        mids = self._mids(minute, noise)
-        times_ms = sorted(int(next(noise) * MS_PER_MINUTE) for _ in range(minute.trades))
+        yield from self._open(minute, start_ns)
+        mids = self._mids(minute)
+        times_ms = sorted(int(next(self._noise) * MS_PER_MINUTE) for _ in range(minute.trades))
         done = 0
         for step, mid in enumerate(mids, start=1):
             while done < minute.trades and times_ms[done] < step * STEP_MS:
                 ts_ns = start_ns + times_ms[done] * NS_PER_MS
-                yield self._trade(minute.first_trade_id + done, mid, noise, ts_ns)
+                yield self._trade(minute.first_trade_id + done, mid, ts_ns)
                 self._update_id += 1
                 yield self._quote(ts_ns)
                 done += 1
-            yield from self._step(mid, noise, sizes, start_ns + step * STEP_MS * NS_PER_MS)
+            yield from self._step(mid, start_ns + step * STEP_MS * NS_PER_MS)
 
-    def _sizes(self, noise: Iterator[float]) -> Iterator[int]:
-        for number in noise:
+    def _draw_sizes(self) -> Iterator[int]:
+        for number in self._noise:
             yield 1 + int(2.0 * number * self._level_lots)
 
-    def _mids(self, minute: Minute, noise: Iterator[float]) -> list[float]:
+    def _mids(self, minute: Minute) -> list[float]:
         """A rough way from open to close in ticks, one price per step."""
         roughness = minute.open * minute.volatility / STEPS_ROOT * 2.449489742783178  # two uniforms vary by 1/6
         walk, here = [], 0.0
         for _ in range(STEPS):
-            here += roughness * (next(noise) + next(noise) - 1.0)
+            here += roughness * (next(self._noise) + next(self._noise) - 1.0)
             walk.append(here)
         slope = (minute.close - minute.open - here) / STEPS
         return [(minute.open + slope * step + away) / self._ticks.step for step, away in enumerate(walk, start=1)]
 
-    def _open(self, minute: Minute, sizes: Iterator[int], ts_ns: int) -> Iterator[Record]:
+    def _open(self, minute: Minute, ts_ns: int) -> Iterator[Record]:
         """Replace the book by the one that this minute begins with."""
         self._bids.clear()
         self._asks.clear()
-        self._reprice(minute.open / self._ticks.step, sizes)
+        self._reprice(minute.open / self._ticks.step)
         followed = self._update_id > 0
         self._update_id = minute.number * IDS_PER_MINUTE + 1
         if followed:
@@ -154,32 +156,32 @@ class _Writer:
             yield DepthRecord("snapshot", 0, self._update_id, bids, asks, 0, ts_ns + LATENCY_NS)
             yield self._quote(ts_ns)
 
-    def _trade(self, trade_id: int, target: float, noise: Iterator[float], ts_ns: int) -> TradeRecord:
+    def _trade(self, trade_id: int, target: float, ts_ns: int) -> TradeRecord:
         """A market order against the best level, more likely in the direction that the price will take."""
         lean = max(-LEAN_MAX, min(LEAN_MAX, (target - self._mid) / self._spacing))
-        side: Side = "buy" if next(noise) < 0.5 + lean else "sell"
+        side: Side = "buy" if next(self._noise) < 0.5 + lean else "sell"
         book = self._asks if side == "buy" else self._bids
-        number = next(noise)
+        number = next(self._noise)
         lots = book.take(max(1, int(self._trade_lots * (0.1 + number * number / (1.02 - number)))))
         price, qty = self._ticks.value(book.best), self._lots.value(lots)
         return TradeRecord(trade_id, price, qty, side, ts_ns, ts_ns + LATENCY_NS)
 
-    def _step(self, mid: float, noise: Iterator[float], sizes: Iterator[int], ts_ns: int) -> Iterator[Record]:
+    def _step(self, mid: float, ts_ns: int) -> Iterator[Record]:
         """Move the book to a price, and tell what has changed since the last step."""
         before = self._top()
-        self._reprice(mid, sizes)
-        self._bids.resize(next(noise), sizes)
-        self._asks.resize(next(noise), sizes)
+        self._reprice(mid)
+        self._bids.resize(next(self._noise), self._sizes)
+        self._asks.resize(next(self._noise), self._sizes)
         self._update_id += 1
         if self._top() != before:
             yield self._quote(ts_ns)
         yield self._delta(ts_ns)
 
-    def _reprice(self, mid: float, sizes: Iterator[int]) -> None:
+    def _reprice(self, mid: float) -> None:
         self._mid = mid
         bid = int(mid)
-        self._bids.reprice(bid, sizes)
-        self._asks.reprice(bid + 1, sizes)
+        self._bids.reprice(bid, self._sizes)
+        self._asks.reprice(bid + 1, self._sizes)
 
     def _top(self) -> tuple[int, int, int, int]:
         bids, asks = self._bids, self._asks

@@ -36,7 +36,7 @@ SHORT = st.lists(st.tuples(KINDS, st.integers(0, 12), st.integers(-1, 4000), st.
 
 
 @given(SHORT, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_short_tape(rows, data):
     """Repeated, reordered, stale and timeless records of all kinds, received together or one by one."""
     recv, tape = 1, []
@@ -65,7 +65,7 @@ def disordered(seed, length, spread):
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0, 2, 300, 511, 2000]), st.floats(0, 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_tapes_longer_than_the_window(seed, spread, share):
     """Three windows of trades, some so far out of order that they are refused: the tails are long enough to know."""
     tape = disordered(seed, 1600, spread)
@@ -75,7 +75,7 @@ def test_tapes_longer_than_the_window(seed, spread, share):
 
 
 @given(st.integers(0, 2**32), st.floats(0, 1), st.integers(0, 400))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_following_capture(seed, share, overlap):
     """A second tape that continues the first goes on where the first was left, overlapping or not."""
     tape = disordered(seed, 900, 0)
@@ -86,7 +86,7 @@ def test_following_capture(seed, share, overlap):
 
 
 @given(st.integers(0, 2**32), st.lists(st.floats(0, 1), max_size=5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_killed_again_and_again(seed, shares):
     """Restarts add up: each folds what all those before it have published."""
     tape = disordered(seed, 1200, 40)
