@@ -259,6 +259,16 @@ def test_flood_of_denials_does_not_wash_out_orders():
     assert all(len(desk.send(intent_id=f"i-{number}")) == 1 for number in range(DECISIONS_MAX // 2))
 
 
+def test_orders_do_not_wash_out_denials():
+    """A denial is remembered also by a gate whose memory is full of orders."""
+    desk = Desk(orders_per_min_cap=1000)
+    desk.trade(100.0)
+    for number in range(DECISIONS_MAX):
+        desk.send(intent_id=f"i-{number}")
+    (denied,) = desk.send("3", intent_id="too-much")
+    assert desk.send("1", intent_id="too-much") == [denied]
+
+
 def test_malformed_intent_is_answered():
     """What was meant as an intent and cannot be read is denied as malformed, if it says its id."""
     desk = Desk()
@@ -326,6 +336,8 @@ def test_restore_under_another_configuration():
     after.resume()
     assert after.send(intent_id="i-1") == [stored]
     assert after.ask(symbol="ETH/USDT") == "unknown_symbol"
+    kept = after.gate.snapshot()
+    assert (list(kept["trades"]), list(kept["buckets"])) == ([SYMBOL], [SYMBOL])
     assert [after.ask(), after.ask()] == ["allowed", "rate_limit"]  # 29 tokens cut to the new capacity of 1
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import ROUND_UP, Context, Decimal
+from decimal import Context, Decimal
 from typing import NamedTuple
 
 from core.contracts import DenialReason, Instrument, OrderIntent, RiskCheck
@@ -18,8 +18,8 @@ from core.risk.settings import GateSettings
 DAY_NS = 86_400_000_000_000
 _TEXT_MAX = 120
 
-# Intents come with numbers of any size: nothing here may raise, and what does not fit is rounded up: never below a cap.
-_ARITHMETIC = Context(prec=64, rounding=ROUND_UP, traps=[])
+# Intents come with numbers of any size, and nothing here may raise; whatever can pass the checks is computed exactly.
+_ARITHMETIC = Context(prec=64, traps=[])
 
 
 class LastTrade(NamedTuple):

@@ -18,7 +18,7 @@ class RiskSettings:
     Attributes:
         per_order_usd_cap: most that one order may be worth, quote units, above 0.
         daily_loss_usd_cap: loss of one UTC day at which trading stops, quote units, above 0.
-        orders_per_min_cap: orders per symbol and minute of market time, 1 or more.
+        orders_per_min_cap: orders per symbol at once, and how many more a minute of market time brings, 1 or more.
         max_price_age_s: how old the last trade may be, seconds, above 0; in live trading also the PnL of the day.
         max_intent_age_s: how old the cause of an intent may be, seconds, above 0.
         kill_switch_file: trading halts while this file exists; relative to the configuration's root. The
