@@ -135,6 +135,28 @@ def test_a_list_in_a_profile_replaces_the_whole_list(tmp_path: Path) -> None:
     assert refusal(root, "demo") == ["config/demo.yaml:2: instruments[0].lot_size: is missing"]
 
 
+def test_a_section_without_content_says_nothing(tmp_path: Path) -> None:
+    """Whose lines are all commented out is as if it were not there."""
+    root = written(tmp_path, base=BASE + "paper:\n", demo="risk: # per_order_usd_cap: 1\n")
+    config = load_config(root, "demo", environ={})
+    assert (config.risk.per_order_usd_cap, config.paper.account) == (200, "main")
+
+
+def test_a_base_outside_a_config_folder_is_its_own_root(tmp_path: Path) -> None:
+    """A file given by its full name keeps its data beside it, not one level up."""
+    (tmp_path / "mine.yaml").write_text(BASE)
+    config = load_config(tmp_path / "mine.yaml", environ={})
+    assert config.paths.state_dir == tmp_path / "var" / "state"
+
+
+def test_each_symbol_is_given_once(tmp_path: Path) -> None:
+    """Two grids for one symbol would leave it to chance which one counts."""
+    twice = BASE.replace("risk:", '  - {symbol: BTC/USDT, tick_size: "1", lot_size: "1"}\nrisk:')
+    (line,) = refusal(written(tmp_path, base=twice))
+    assert line.startswith("config/base.yaml:2: instruments is ")
+    assert line.endswith("allowed: each symbol once, not BTC/USDT twice")
+
+
 MISTAKES = [
     ("riks: {}", "config/base.yaml:7: riks: unknown key; did you mean 'risk'? allowed: app, instruments, "),
     ("paper: {acount: x}", "config/base.yaml:7: paper.acount: unknown key; did you mean 'account'? allowed: account, "),
@@ -284,6 +306,7 @@ def test_secrets_never_show(tmp_path: Path) -> None:
         ("redis://h:6379/0", "redis://h:6379/0"),
         ("rediss://:p@ss/w@h:6379/0", "rediss://***@h:6379/0"),
         ("unix://u:p@/run/redis.sock", "unix://***@/run/redis.sock"),
+        ("://" * 30_000, "://" * 30_000),  # takes time in proportion to its length, not to its square
     ],
 )
 def test_safe_url(url: str, shown: str) -> None:
