@@ -240,7 +240,8 @@ def load_config(
     """
     base, root = _locate(Path(path_or_root))
     folder = base.parent
-    layer = read_layer(base, _shown(base, root))
+    layer = Layer()
+    layer.merge(read_layer(base, _shown(base, root)))
     if profile:
         chosen = _profile(folder, profile)
         layer.merge(read_layer(chosen, _shown(chosen, root)))

@@ -139,7 +139,7 @@ def test_a_section_without_content_says_nothing(tmp_path: Path) -> None:
     """Whose lines are all commented out is as if it were not there."""
     root = written(tmp_path, base=BASE + "paper:\n", demo="risk: # per_order_usd_cap: 1\n")
     config = load_config(root, "demo", environ={})
-    assert (config.risk.per_order_usd_cap, config.paper.account) == (200, "main")
+    assert (config.risk.per_order_usd_cap, config.paper.account) == (Decimal(200), "main")
 
 
 def test_a_base_outside_a_config_folder_is_its_own_root(tmp_path: Path) -> None:
