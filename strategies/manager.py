@@ -13,9 +13,11 @@ from core import codec, topics
 from core.contracts import Event
 from core.errors import CodecError, ConfigError
 from core.handler import At, Content
-from strategies.host import StrategyHost
+from strategies.host import SERVICE, StrategyHost
 from strategies.registry import StrategyRegistry
 from strategies.settings import settings_from
+
+__all__ = ["SERVICE", "StrategyManager"]
 
 EVERYTHING = "*"
 

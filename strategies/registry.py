@@ -71,7 +71,8 @@ class StrategyRegistry:
             return []
         self.errors.pop(name, None)
         own = (item for item in vars(module).values() if isinstance(item, type) and item.__module__ == name)
-        return [item for item in own if issubclass(item, StrategyBase) and not isabstract(item)]
+        plugins = (item for item in own if issubclass(item, StrategyBase) and not isabstract(item))
+        return [item for item in plugins if getattr(item, "strategy_id", "")]  # without a name it is a base of others
 
 
 def path_of(strategy_class: type[StrategyBase]) -> str:

@@ -44,9 +44,14 @@ class StrategyEntry:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, with the file's keys."""
-        values: dict[str, Any] = codec.to_builtins(self)
-        values["class"] = values.pop("class_path")
-        return values
+        return {
+            "id": self.id,
+            "class": self.class_path,
+            "enabled": self.enabled,
+            "symbols": list(self.symbols),
+            "events": list(self.events),
+            "params": self.params,
+        }
 
 
 @dataclass(frozen=True, slots=True)
