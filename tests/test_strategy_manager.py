@@ -360,7 +360,7 @@ async def test_the_manager_answers_over_a_bus(registry):
     assert wishes == [
         OrderIntent("plain_v1", BTC, "buy", "market", Decimal(1), None, intent_id("plain_v1", n, 0)) for n in (1, 3)
     ]
-    await bus.close()
+    bus.server.stop()
     with pytest.raises(BusUnavailable):
         await running
 
