@@ -6,6 +6,6 @@ from core.execution import paper
 from core.handler import Service
 from core.risk import gate
 from portfolio import tracker
-from strategies import manager
+from strategies import host
 
-SERVICES: tuple[Service, ...] = (manager.SERVICE, gate.SERVICE, paper.SERVICE, tracker.SERVICE)
+SERVICES: tuple[Service, ...] = (host.SERVICE, gate.SERVICE, paper.SERVICE, tracker.SERVICE)

@@ -92,6 +92,18 @@ def before_seq_of(line: bytes) -> int:
     return _decode_observation(line).before_seq
 
 
+class _Named(msgspec.Struct):
+    symbol: str = ""
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
+
+
+def symbol_of(line: bytes) -> str:
+    """The symbol that an event names; empty if it names none."""
+    return _decode_named(line).symbol
+
+
 def body_of(line: bytes) -> bytes:
     """The event's own part of a line, as it was committed."""
     start = line.index(b",", line.index(b',"_more":') + 9)

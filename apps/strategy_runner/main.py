@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.runtime.process import serve
-from strategies.manager import SERVICE
+from strategies.host import SERVICE
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,21 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import msgspec
-
 from core import codec, topics
 from core.errors import HistoryForked, SequenceGap
 from core.journal import NdjsonJournal, is_line, last_lines
 from core.sequencer.port import Cell
 
 BATCH = 2000
-
-
-class _Named(msgspec.Struct):
-    symbol: str = ""
-
-
-_symbol_of = msgspec.json.Decoder(_Named).decode
 
 
 class Archive:
@@ -44,6 +35,7 @@ class Archive:
         self._last: dict[str, int] = {}
         self._dirty: set[str] = set()
         self._unsynced: dict[str, int] = {}
+        self._busy = asyncio.Lock()
         self.lines = 0
         self.synced: dict[str, int] = {}
 
@@ -92,12 +84,13 @@ class Archive:
             JournalError: a file cannot be written.
             HistoryForked: a stream does not continue its journal.
         """
-        before = self.lines
-        for topic, last in (await self._cell.last_seqs()).items():
-            if topics.owns(self._instance, topic):
-                while self._position(topic) < last:
-                    await self._append(topic, last)
-        return self.lines - before
+        async with self._busy:  # the last call of a session meets the periodic one
+            before = self.lines
+            for topic, last in (await self._cell.last_seqs()).items():
+                if topics.owns(self._instance, topic):
+                    while self._position(topic) < last:
+                        await self._append(topic, last)
+            return self.lines - before
 
     async def _append(self, topic: str, upto: int) -> None:
         after = self._position(topic)
@@ -120,7 +113,7 @@ class Archive:
             return [(declared.journal_name(topic), lines)]
         runs: list[tuple[str, list[bytes]]] = []
         for line in lines:
-            name = declared.journal_name(topic, _symbol_of(line).symbol)
+            name = declared.journal_name(topic, codec.symbol_of(line))
             if not runs or runs[-1][0] != name:
                 runs.append((name, []))
             runs[-1][1].append(line)
@@ -149,13 +142,14 @@ class Archive:
 
     async def sync(self) -> None:
         """Bring everything written to the disk and say so; many lines share one flush."""
-        dirty, unsynced = self._dirty, self._unsynced
-        self._dirty, self._unsynced = set(), {}
-        if dirty:
-            journals = [self._journals[name] for name in sorted(dirty)]
-            await asyncio.get_running_loop().run_in_executor(None, _sync_all, journals)
-            self.synced.update(unsynced)
-            await self._cell.journalled(unsynced)
+        async with self._busy:
+            if self._dirty:
+                journals = [self._journals[name] for name in sorted(self._dirty)]
+                await asyncio.get_running_loop().run_in_executor(None, _sync_all, journals)
+                self.synced.update(self._unsynced)
+                await self._cell.journalled(self._unsynced)
+                self._dirty.clear()
+                self._unsynced.clear()
 
     def close(self) -> None:
         """Close the files."""

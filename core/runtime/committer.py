@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from core.errors import CellClosed, HistoryForked
 from core.runner import Item
-from core.sequencer.port import Cell, Commit, Committed, Lease, Meta
+from core.sequencer.port import Cell
+from core.sequencer.records import Commit, Committed, Lease, Meta
 
 CLOSED_WAIT_S = 0.02
 

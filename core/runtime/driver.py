@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from core.runner import Message
-from core.sequencer.port import Lease
+from core.sequencer.records import Lease
 
 
 class Driver(Protocol):

@@ -15,7 +15,8 @@ from core.market.source import PAUSE, TAIL_LENGTHS, Due, Pace, Source, Tails
 from core.runner import Message, item_of
 from core.runtime.committer import Committer
 from core.runtime.status import Status
-from core.sequencer.port import Cell, Lease
+from core.sequencer.port import Cell
+from core.sequencer.records import Lease
 from core.topics import TOPIC_OF_EVENT
 
 BATCH = 100

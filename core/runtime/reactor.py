@@ -15,7 +15,8 @@ from core.runner import Item, Message, Runner, item_of, readable
 from core.runtime.committer import Committer
 from core.runtime.observers import Settings, Watch
 from core.runtime.status import Status
-from core.sequencer.port import Cell, Inbox, Lease
+from core.sequencer.port import Cell, Inbox
+from core.sequencer.records import Lease
 
 FLUSH_ITEMS = 64
 POSITION_EVERY = 500

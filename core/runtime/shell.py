@@ -22,7 +22,8 @@ from core.runtime.committer import Committer
 from core.runtime.driver import Driver
 from core.runtime.status import Status
 from core.runtime.systemd import Notifier
-from core.sequencer.port import Cell, Meta
+from core.sequencer.port import Cell
+from core.sequencer.records import Meta
 
 log = structlog.get_logger()
 

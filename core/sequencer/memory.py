@@ -16,7 +16,8 @@ from typing import Any
 from core.codec import Header, line_of, seq_of
 from core.errors import BusUnavailable, InstanceBusy, LeaseLost
 from core.runner import Message
-from core.sequencer.port import Commit, Committed, Inbox, Lease, Meta, SavedState, refusal
+from core.sequencer.port import Inbox
+from core.sequencer.records import Commit, Committed, Lease, Meta, SavedState, refusal
 from core.topics import covered
 
 _TOPIC_EXTRA = frozenset("._-/:@")

@@ -13,12 +13,16 @@ import hiredis
 from core.codec import seq_of
 from core.errors import BusUnavailable, CommitRefused, InstanceBusy, LeaseLost
 from core.runner import Message
-from core.sequencer.port import Commit, Committed, Inbox, Lease, Meta, SavedState, refusal
+from core.sequencer.port import Inbox
+from core.sequencer.records import CellContent, Commit, Committed, Lease, Meta, SavedState, refusal
 from core.sequencer.wire import Address, Wire, dial, parse_url
 
 _SOURCES = files("core.sequencer")
 _SCRIPTS = {name: _SOURCES.joinpath(name + ".lua").read_bytes() for name in ("commit", "lease", "attest", "create")}
 _SHA = {name: sha1(source, usedforsecurity=False).hexdigest() for name, source in _SCRIPTS.items()}
+
+
+LOAD_BATCH = 500
 
 
 def prefixes(cell: str) -> tuple[str, str]:
@@ -241,6 +245,37 @@ class RedisCell:
                 oldest = int(kept[-1][0].split(b"-")[0])
                 dropped += await self._call("XTRIM", stream, "MINID", min(int(flat[i + 1]), lowest, oldest))
         return dropped
+
+    async def attested(self) -> set[str]:
+        """Who has attested this server start."""
+        return {name.decode() for name in await self._call("SMEMBERS", f"{self._keys}attested:{self._run_id}")}
+
+    async def deregister(self, instance: str) -> bool:
+        """Stop waiting for an instance at server starts; False if it was not registered."""
+        return bool(await self._call("SREM", self._keys + "owners", instance))
+
+    async def load(self, content: CellContent) -> None:
+        """Replace everything that the cell holds, raise its epoch and close it until all instances have attested."""
+        for topic in await self.last_seqs():
+            await self._call("DEL", f"{self._keys}stream:{topic}")
+        await self._call("DEL", self._keys + "last", self._keys + "journalled")
+        for name, lines in content.streams.items():
+            stream = f"{self._keys}stream:{name}"
+            for start in range(0, len(lines), LOAD_BATCH):
+                batch = lines[start : start + LOAD_BATCH]
+                for future in self._command.send_all([("XADD", stream, seq_of(line), "l", line) for line in batch]):
+                    self._command.checked(await future)
+        for name, seq in content.last.items():
+            await self._call("HSET", self._keys + "last", name, seq)
+        for name, place in content.instances.items():
+            fields = ("n", place.n, "in", place.in_seq, "obs", place.obs_seq, "token", "", "digest", "", "until", 0)
+            await self._call("HSET", f"{self._keys}i:{name}", *fields)
+        for name, state in content.states.items():
+            fields = ("state", state.state, "in", state.in_seq, "n", state.n)  # type: ignore[assignment]
+            await self._call("HSET", f"{self._keys}state:{name}", *fields)
+        meta = self._keys + "meta"
+        await self._call("HSET", meta, "seq", content.seq, "ts", content.ts_ns // 1000, "forked", "", "open", "")
+        await self._call("HINCRBY", meta, "epoch", 1)
 
     async def get(self, key: str) -> bytes | None:
         """A plain key."""

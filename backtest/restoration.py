@@ -1,0 +1,152 @@
+"""What a cell must hold according to its journals: the longest whole history without a hole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from backtest.journals import Line, read_record
+from core import codec, topics
+from core.contracts import StateObserved
+from core.errors import JournalError
+from core.journal import read_lines
+from core.sequencer.records import CellContent, Lease, SavedState
+
+STREAM_KEEP = 1100
+"""Newest lines that a stream gets in any case: a source finds its last trades there."""
+
+
+class Plan(NamedTuple):
+    """The outcome of reading the journals.
+
+    Attributes:
+        content: what to load.
+        cut: lines behind the last whole commit without a hole before it; they are lost to the new history.
+        journal_top: highest number in the journals.
+    """
+
+    content: CellContent
+    cut: list[Line]
+    journal_top: int
+
+
+def plan(directories: Iterable[Path], held: Iterable[Line], states: dict[str, SavedState]) -> Plan:
+    """Work out the history to go on from.
+
+    Args:
+        directories: every folder with journals of the cell.
+        held: what the server still holds; used as far as it does not contradict the journals.
+        states: memories that the server still holds.
+
+    Raises:
+        ConfigError: there are no journals.
+        JournalError: two journals hold different lines under one number: no program can know which is true.
+    """
+    record = read_record(directories)
+    differing = [finding for finding in record.findings if "differs" in finding.what]
+    if differing:
+        raise JournalError(f"{differing[0].file}: {differing[0].what}; decide by hand which one is true")
+    union = {line.header.seq: line for line in record.lines}
+    for line in _agreeing(held, union):
+        union.setdefault(line.header.seq, line)
+    end = _end(union)
+    kept = [union[seq] for seq in sorted(union) if seq <= end]
+    cut = [union[seq] for seq in sorted(union) if seq > end]
+    return Plan(_content(kept, states), cut, record.lines[-1].header.seq)
+
+
+def _agreeing(held: Iterable[Line], union: dict[int, Line]) -> list[Line]:
+    """The server's lines before the first that contradicts a journal."""
+    lines = sorted(held, key=lambda line: line.header.seq)
+    for index, line in enumerate(lines):
+        if line.header.seq in union and union[line.header.seq].raw != line.raw:
+            return lines[:index]
+    return lines
+
+
+def _end(union: dict[int, Line]) -> int:
+    """The last number up to which nothing is missing and where a commit is whole."""
+    end = seq = 0
+    while (line := union.get(seq + 1)) is not None:
+        seq += 1
+        if line.header.more == 0:
+            end = seq
+    return end
+
+
+def _content(lines: list[Line], states: dict[str, SavedState]) -> CellContent:
+    end = lines[-1].header.seq if lines else 0
+    known = {name: state for name, state in states.items() if state.in_seq <= end}
+    for line in lines:
+        if line.header.type == StateObserved.__name__:
+            seen = codec.decode(line.raw, StateObserved)
+            if seen.instance not in known or known[seen.instance].n < seen.n:
+                known[seen.instance] = SavedState(codec.encode_state(seen.state), seen.in_seq, seen.n)
+    last = {line.topic: line.header.seq for line in lines}
+    return CellContent(
+        seq=end,
+        ts_ns=lines[-1].header.ts if lines else 0,
+        streams=_streams(lines, known),
+        last=last,
+        instances=_places(lines, known),
+        states=known,
+    )
+
+
+def _places(lines: list[Line], states: dict[str, SavedState]) -> dict[str, Lease]:
+    """Where each instance stood: its last number, and the last input that any of its lines proves handled."""
+    n = {name: state.n for name, state in states.items()}
+    handled = {name: state.in_seq for name, state in states.items()}
+    observations: dict[str, list[tuple[int, int]]] = {}
+    own: set[int] = set()
+    for line in lines:
+        header = line.header
+        topic = topics.find(line.topic)
+        n[header.src] = max(n.get(header.src, 0), header.n)
+        if topic is not None and topic.role is topics.Role.OBSERVATION:
+            own.add(header.seq)
+            observations.setdefault(header.src, []).append((codec.before_seq_of(line.raw), header.seq))
+        elif header.cause not in own:
+            handled[header.src] = max(handled.get(header.src, 0), header.cause)
+    places = {}
+    for name in n:
+        in_seq = handled.get(name, 0)
+        # An observation was heard before any input at its place or behind it was handled.
+        heard = max((seq for before, seq in observations.get(name, []) if before <= in_seq), default=0)
+        stored = codec.decode_json(states[name].state).get("observed", 0) if name in states else 0
+        places[name] = Lease(n[name], in_seq, max(heard, stored))
+    return places
+
+
+def _streams(lines: list[Line], states: dict[str, SavedState]) -> dict[str, list[bytes]]:
+    """The lines that somebody may still have to handle again, and the newest of every topic."""
+    lowest = min((state.in_seq for state in states.values()), default=0)
+    streams: dict[str, list[bytes]] = {}
+    for line in reversed(lines):
+        stream = streams.setdefault(line.topic, [])
+        if line.header.seq > lowest or len(stream) < STREAM_KEEP:
+            stream.append(line.raw)
+    return {topic: stream[::-1] for topic, stream in streams.items()}
+
+
+def cut_journals(directories: Iterable[Path], end: int) -> int:
+    """Take every line behind `end` out of the journals and append it to a side file `<journal>.cut`; how many."""
+    moved = 0
+    for directory in directories:
+        for path in sorted(directory.glob("*.ndjson")):
+            if path.name == "app.ndjson":
+                continue
+            size, behind = 0, []
+            for raw in read_lines(path):
+                if codec.seq_of(raw) <= end:
+                    size += len(raw) + 1
+                else:
+                    behind.append(raw + b"\n")
+            if behind:
+                with path.with_suffix(".cut").open("ab") as side:
+                    side.writelines(behind)
+            with path.open("r+b") as file:
+                file.truncate(size)
+            moved += len(behind)
+    return moved

@@ -1,0 +1,146 @@
+"""What must be true after chaos, whatever happened; every finding is a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from backtest.journals import Line, read_record
+from backtest.reexecution import Reexecution
+from backtest.services import SERVICES
+from core import codec
+from core.contracts import Event, FillEvent, OrderEvent, OrderIntent, RiskDecision
+from core.ledger import PositionBook
+from core.market.source import Source, Tails
+from core.sequencer.redis import RedisCell
+from tests.chaos.world import World
+
+
+def check(world: World, sources: dict[str, tuple[Source, bool]]) -> list[str]:
+    """Every oracle.
+
+    Args:
+        world: the installation, with all services ended and the server running.
+        sources: per symbol a fresh source, and whether it has an end.
+    """
+    folders = [world.journals, *(path for path in [world.folder / "h2/var/log/njord"] if path.is_dir())]
+    record = read_record(folders)
+    wrong = [f"{finding.file}: {finding.what}" for finding in record.findings]
+    for symbol, (source, ends) in sources.items():
+        wrong += _market_data(symbol, source, ends, record.lines)
+    wrong += _once(record.lines)
+    run = Reexecution(SERVICES, record.lines)
+    run.run()
+    wrong += [f"parity: {difference}" for difference in run.differences]
+    wrong += asyncio.run(_states(world, run))
+    wrong += _ledgers(record.lines)
+    wrong += _streams_equal_journals(world, record.lines)
+    return wrong
+
+
+def _market_data(symbol: str, source: Source, ends: bool, lines: Iterable[Line]) -> list[str]:
+    """What the source gives, once each, in its order, and all of it if it has an end."""
+    instance = "md_ingest." + symbol.replace("/", "")
+    published = [line.raw for line in lines if line.header.src == instance and line.header.type in _MARKET]
+    expected = list(islice(_bodies(source), None if ends else len(published)))
+    got = [codec.body_of(raw) for raw in published]
+    if got == expected and got:
+        return []
+    first = next((i for i, pair in enumerate(zip(got, expected, strict=False)) if pair[0] != pair[1]), "the end")
+    return [f"{symbol}: {len(got)} events published, {len(expected)} expected; they part at {first}"]
+
+
+_MARKET = {"TradeEvent", "BookEvent", "TickerEvent", "Watermark"}
+
+
+def _bodies(source: Source) -> Iterator[bytes]:
+    for due in source.records(Tails()):
+        yield from (codec.encode(event) for event in due.events)
+
+
+def _once(lines: Iterable[Line]) -> list[str]:
+    """No intent, decision, order or fill twice; each where it follows from the one before."""
+    ids: dict[type[Event], Counter[str]] = {
+        kind: Counter() for kind in (OrderIntent, RiskDecision, OrderEvent, FillEvent)
+    }
+    allowed = set()
+    for line in lines:
+        match line.header.type:
+            case "OrderIntent":
+                ids[OrderIntent][codec.decode(line.raw, OrderIntent).intent_id] += 1
+            case "RiskDecision":
+                decision = codec.decode(line.raw, RiskDecision)
+                ids[RiskDecision][decision.intent_id] += 1
+                if decision.allowed:
+                    allowed.add(decision.intent_id)
+            case "OrderEvent":
+                ids[OrderEvent][codec.decode(line.raw, OrderEvent).intent_id] += 1
+            case "FillEvent":
+                ids[FillEvent][codec.decode(line.raw, FillEvent).fill_id] += 1
+    wrong = [
+        f"{kind.__name__} {key} is there {n} times" for kind, seen in ids.items() for key, n in seen.items() if n > 1
+    ]
+    if set(ids[OrderIntent]) != set(ids[RiskDecision]):
+        wrong.append("intents and decisions do not pair")
+    if allowed != set(ids[OrderEvent]):
+        wrong.append("allowed decisions and orders do not pair")
+    if len(ids[FillEvent]) != len(ids[OrderEvent]):
+        wrong.append(f"{len(ids[OrderEvent])} market orders, {len(ids[FillEvent])} fills")
+    return wrong
+
+
+async def _states(world: World, run: Reexecution) -> list[str]:
+    """The stored memory of every service is the one that executing its journals again gives."""
+    cell = RedisCell(world.server.url)
+    await cell.connect()
+    wrong = []
+    for instance, replica in run.replicas.items():
+        saved = await cell.saved_state(instance)
+        if saved is None or saved.state != codec.encode_state(replica.runner.snapshot()):
+            wrong.append(f"the stored state of {instance} is not the re-executed one")
+    await cell.close()
+    return wrong
+
+
+def _ledgers(lines: Iterable[Line]) -> list[str]:
+    """Positions that the strategies hold equal the sum of the fills."""
+    book = PositionBook()
+    net: Counter[str] = Counter()
+    for line in lines:
+        if line.header.type == "FillEvent":
+            fill = codec.decode(line.raw, FillEvent)
+            book.apply(fill)
+            net[f"{fill.strategy_id} {fill.symbol}"] += int(fill.qty * 10**8) * (1 if fill.side == "buy" else -1)
+    return [
+        f"position {key} is {held}, its fills add up to {total / 10**8}"
+        for key, total in net.items()
+        if round((held := book.snapshot_of(*key.split(" "), 0).qty) * 10**8) != total
+    ]
+
+
+def _streams_equal_journals(world: World, lines: Iterable[Line]) -> list[str]:
+    """What the server still holds is, byte for byte, the end of what the journals hold."""
+    by_topic: dict[str, list[bytes]] = {}
+    for line in lines:
+        by_topic.setdefault(line.topic, []).append(line.raw)
+
+    async def compare() -> list[str]:
+        cell = RedisCell(world.server.url)
+        await cell.connect()
+        wrong = []
+        for topic, last in (await cell.last_seqs()).items():
+            held = [raw for _, raw in await cell.read([topic], 0, 1 << 53)]
+            if held != by_topic.get(topic, [])[-len(held) :] or (held and codec.seq_of(held[-1]) != last):
+                wrong.append(f"stream {topic} is not the end of its journal")
+        await cell.close()
+        return wrong
+
+    return asyncio.run(compare())
+
+
+def counts(folder: Path) -> dict[str, int]:
+    """Lines per topic, for the report."""
+    return dict(Counter(line.topic for line in read_record([folder]).lines))

@@ -1,0 +1,210 @@
+"""A whole installation in a folder: server, services, journals; everything in it can be killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.embedded import EmbeddedServer
+from tests.chaos.proxy import LossyProxy
+
+ROOT = Path(__file__).resolve().parents[2]
+DAEMONS = ("strategy_runner", "risk_engine", "paper_trader", "portfolio_manager")
+BEHIND_PROXY = ("strategy_runner.main", "md_ingest.BTCUSDT", "paper_trader.main")
+
+CHAOS_PROFILE = """\
+risk:
+  max_intent_age_s: 600
+  max_price_age_s: 600
+  orders_per_min_cap: 600
+runtime:
+  state_journal_every_s: 5
+  kill_switch_every_s: 0.5
+strategies:
+  sma_cross_v1:
+    enabled: true
+    symbols: ["BTC/USDT"]
+    params: {fast: 20, slow: 60, qty: 0.001}
+  trendline_break_v1:
+    enabled: true
+    symbols: ["ATOM/USDT"]
+    params: {lookback_periods: 20, breakout_threshold: 0.0002, qty: 1.0}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """A source of market data with the arguments of its process."""
+
+    symbol: str
+    arguments: tuple[str, ...]
+
+    @property
+    def instance(self) -> str:
+        return "md_ingest." + self.symbol.replace("/", "")
+
+
+@dataclass
+class World:
+    """The installation.
+
+    Attributes:
+        folder: everything is in here.
+        ingests: sources.
+        loss: probability that the proxy loses a piece of a reply.
+        seed: of the proxy's choice.
+        exits: how often each process ended with which code.
+    """
+
+    folder: Path
+    ingests: tuple[Ingest, ...]
+    loss: float = 0.0
+    seed: int = 1
+    exits: dict[str, int] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _noted: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.home("h1")
+        self.server = EmbeddedServer(self.folder / "redis")
+        self.server.start()
+        self.proxy = LossyProxy(self.server.port, probability=self.loss, seed=self.seed)
+        self.out = (self.folder / "out.log").open("ab")
+
+    def home(self, host: str) -> Path:
+        """The folder of one host, with the shipped configuration and the profile of this test."""
+        home = self.folder / host
+        if not home.exists():
+            shutil.copytree(ROOT / "config", home / "config")
+            (home / "config" / "chaos.yaml").write_text(CHAOS_PROFILE)
+        return home
+
+    @property
+    def journals(self) -> Path:
+        return self.home("h1") / "var" / "log" / "njord"
+
+    @property
+    def instances(self) -> list[str]:
+        return [f"{name}.main" for name in DAEMONS] + [ingest.instance for ingest in self.ingests]
+
+    def spawn(self, instance: str, host: str = "h1") -> subprocess.Popen[bytes]:
+        """Start one process."""
+        service = instance.partition(".")[0]
+        ingest = next((each for each in self.ingests if each.instance == instance), None)
+        arguments = ["--symbol", ingest.symbol, *ingest.arguments] if ingest else []
+        home = self.home(host)
+        port = self.proxy.port if instance in BEHIND_PROXY and host == "h1" and self.loss else self.server.port
+        # A shared kill switch file: both hosts see the same one.
+        environment = {
+            **os.environ,
+            "REDIS_URL": f"redis://127.0.0.1:{port}/0",
+            "NJORD__RISK__KILL_SWITCH_FILE": str(self.folder / "halt"),
+        }
+        command = [sys.executable, "-m", f"apps.{service}", "--config-root", str(home), "--profile", "chaos"]
+        command += ["--host", host, *arguments]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self.out, stderr=self.out)
+
+    def start(self, *instances: str) -> None:
+        """Start processes and keep them."""
+        for instance in instances:
+            self.processes[instance] = self.spawn(instance)
+
+    def kill(self, *instances: str) -> None:
+        """End processes without warning and start them again."""
+        for instance in instances:
+            self.processes[instance].kill()
+            self.processes[instance].wait()
+            self.start(instance)
+
+    def reap(self, *, restart: bool = True) -> None:
+        """Note who has ended, and start them again."""
+        for instance, process in self.processes.items():
+            code = process.poll()
+            if code is not None and process is not self._noted.get(instance):
+                self._noted[instance] = process
+                self.exits[f"{instance}:{code}"] = self.exits.get(f"{instance}:{code}", 0) + 1
+                if restart and not (code == 0 and instance.startswith("md_ingest")):
+                    self.processes[instance] = self.spawn(instance)
+
+    def wait(self, seconds: float, until: Callable[[], bool] = lambda: False, *, restart: bool = True) -> bool:
+        """Let time pass, restarting who ends, until a condition holds; whether it did."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.reap(restart=restart)
+            if until():
+                return True
+            time.sleep(0.05)
+        return until()
+
+    def health(self, instance: str) -> dict[str, Any]:
+        """What a process says of itself; empty if it says nothing."""
+        try:
+            note = json.loads((self.home("h1") / "var" / "run" / f"{instance}.json").read_bytes())
+            with urllib.request.urlopen(note["health"], timeout=2) as answer:
+                report: dict[str, Any] = json.loads(answer.read())
+                return report
+        except (OSError, ValueError):
+            return {}
+
+    def live(self, *instances: str) -> bool:
+        """Whether these say that they are live."""
+        return all(self.health(instance).get("state") == "live" for instance in instances or self.processes)
+
+    def restart_server(self, copy: Path | None = None, *, pause_s: float = 0.0) -> None:
+        """Kill the server and start it again, on an older copy of its data if given."""
+        self.server.kill()
+        if copy is not None:
+            shutil.rmtree(self.server.directory)
+            shutil.copytree(copy, self.server.directory)
+        time.sleep(pause_s)
+        self.server.start()
+
+    def copy_server_data(self, to: Path) -> None:
+        """Keep a copy of the server's files as they are now."""
+        shutil.rmtree(to, ignore_errors=True)
+        shutil.copytree(self.server.directory, to)
+
+    def run_script(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the scripts against this installation."""
+        command = [sys.executable, str(ROOT / "scripts" / name), "--config-root", str(self.home("h1")), *arguments]
+        environment = {**os.environ, "REDIS_URL": self.server.url}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+    def terminate(self, seconds: float = 20.0) -> list[str]:
+        """Ask all to leave; who did not."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        hung = []
+        deadline = time.monotonic() + seconds
+        for instance, process in self.processes.items():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                hung.append(instance)
+                process.kill()
+                process.wait()
+        return hung
+
+    def close(self) -> None:
+        """End everything, whatever state it is in."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.wait()
+        self.server.send(signal.SIGCONT)
+        self.server.kill()
+        self.proxy.close()
+        self.out.close()
