@@ -1,8 +1,8 @@
 """Rebuild the cell on a Redis server from the journals, after its history was lost or forked.
 
 Stop all services first. The history goes on behind the longest whole part of the journals without a hole; lines behind
-it are moved to `<journal>.cut`. The epoch is raised, so a process that was forgotten somewhere can publish nothing. Exit
-codes: 0 done, 1 failed or nothing to restore, 2 wrong usage or configuration.
+it are moved to `<journal>.cut`. The epoch is raised, so a process that was forgotten somewhere can publish nothing.
+Exit codes: 0 done, 1 failed or nothing to restore, 2 wrong usage or configuration.
 """
 
 from __future__ import annotations

@@ -79,10 +79,10 @@ def run(folder: Path, *, seconds: float, seed: int, loss: float, fork: bool) -> 
         Ingest("BTC/USDT", capture if recorded else synthetic),
         Ingest("ATOM/USDT", ("--synthetic", "--seed", str(seed), "--speed", "5")),
     )  # fmt: skip
-    sources: dict[str, tuple[Source, bool]] = {
-        "BTC/USDT": (CaptureSource(CAPTURE, "BTC/USDT"), True) if recorded else (SyntheticSource(SyntheticMarket(btc, 7)), False),
-        "ATOM/USDT": (SyntheticSource(SyntheticMarket(atom, seed)), False),
-    }  # fmt: skip
+    recording: tuple[Source, bool] = (
+        (CaptureSource(CAPTURE, "BTC/USDT"), True) if recorded else (SyntheticSource(SyntheticMarket(btc, 7)), False)
+    )
+    sources = {"BTC/USDT": recording, "ATOM/USDT": (SyntheticSource(SyntheticMarket(atom, seed)), False)}
     world = World(folder, ingests, loss=loss, seed=seed)
     done: list[str] = []
     wrong: list[str] = []
@@ -125,9 +125,7 @@ def older_server(world: World, choice: random.Random) -> list[str]:
     world.copy_server_data(copy)
     world.wait(choice.uniform(2.5, 4))
     world.restart_server(copy)
-    noticed = world.wait(
-        15, lambda: _meta(world).forked != "" and all(p.poll() is not None for p in world.processes.values()), restart=False
-    )  # fmt: skip
+    noticed = world.wait(15, lambda: _meta(world).forked != "" and not _running_any(world), restart=False)
     before = _meta(world)
     wrong = [] if noticed else [f"not everybody noticed the fork: {_running(world)}, {before}"]
     world.reap(restart=False)
@@ -146,6 +144,10 @@ def older_server(world: World, choice: random.Random) -> list[str]:
     if not world.wait(30, lambda: world.live(*world.instances[:4])):
         wrong.append(f"not live after the restore: {_running(world)}")
     return wrong
+
+
+def _running_any(world: World) -> bool:
+    return any(process.poll() is None for process in world.processes.values())
 
 
 def _running(world: World) -> dict[str, object]:

@@ -114,11 +114,13 @@ def _ledgers(lines: Iterable[Line]) -> list[str]:
             fill = codec.decode(line.raw, FillEvent)
             book.apply(fill)
             net[f"{fill.strategy_id} {fill.symbol}"] += int(fill.qty * 10**8) * (1 if fill.side == "buy" else -1)
-    return [
-        f"position {key} is {held}, its fills add up to {total / 10**8}"
-        for key, total in net.items()
-        if round((held := book.snapshot_of(*key.split(" "), 0).qty) * 10**8) != total
-    ]
+    wrong = []
+    for key, total in net.items():
+        strategy_id, symbol = key.split(" ")
+        held = book.snapshot_of(strategy_id, symbol, 0).qty
+        if round(held * 10**8) != total:
+            wrong.append(f"position {key} is {held}, its fills add up to {total / 10**8}")
+    return wrong
 
 
 def _streams_equal_journals(world: World, lines: Iterable[Line]) -> list[str]:

@@ -15,7 +15,7 @@ from core.errors import (
     LeaseLost,
 )
 from core.runner import Item
-from core.sequencer.port import Commit
+from core.sequencer.records import Commit
 
 
 def line_of(topic: str = "t.a", body: bytes = b'{"x":1}', cause: int = 0, root: int = 0, root_ts: int = 0) -> Item:
