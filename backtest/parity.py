@@ -19,9 +19,11 @@ from backtest.reexecution import Difference, Reexecution, last_configs
 from backtest.services import SERVICES
 from core import codec
 from core.config import content_for, load_config
+from core.contracts import ConfigChanged
 from core.errors import ConfigError, NjordError
 from core.handler import Content
-from core.source_code import code_hash
+from core.source_code import LoadedCode
+from strategies import host
 
 SHOWN = 10
 
@@ -75,7 +77,6 @@ def check(directories: Iterable[Path], contents: Mapping[str, Content] | None = 
     record = read_record(directories)
     report = _report_on(record)
     configs = last_configs(record.lines)
-    report.code_changed = any(config.code_hash != code_hash() for config in configs.values())
     report.data += [
         f"{instance}: the recorded configuration does not have the recorded hash"
         for instance, config in configs.items()
@@ -90,9 +91,16 @@ def check(directories: Iterable[Path], contents: Mapping[str, Content] | None = 
     if not run.count and now:
         run = Reexecution(SERVICES, record.lines, now)
         run.run()
+    report.code_changed = any(config.code_hash != _code_hash(name, config) for name, config in configs.items())
     report.compared, report.differences, report.first = run.compared, run.count, run.differences[:SHOWN]
     _explain(report)
     return report
+
+
+def _code_hash(instance: str, config: ConfigChanged) -> str:
+    """The hash that this instance's code has here."""
+    strategies = instance.startswith(host.SERVICE.name + ".")
+    return LoadedCode(host.plugin_modules(config.content) if strategies else ()).hash
 
 
 def _report_on(record: Record) -> Report:

@@ -62,11 +62,8 @@ class Runner:
         """`_seq` of the last own observation that the handler has seen."""
         self.config: ConfigChanged | None = None
         self.handler: Handler | None = None
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
+        self.inputs: tuple[str, ...] = ()
         """The subscriptions that the configuration asks for."""
-        return tuple(self.service.inputs(self.config.content)) if self.config else ()
 
     def is_observation(self, topic: str) -> bool:
         """Whether a channel carries what this instance's own shell observed."""
@@ -112,6 +109,7 @@ class Runner:
         if self.handler is not None:
             handler.restore(self.handler.snapshot())
         self.config, self.handler = change, handler
+        self.inputs = tuple(self.service.inputs(change.content))
 
     def _malformed(self, topic: str, line: bytes, header: codec.Header, error: CodecError) -> list[Item]:
         letter = DeadLetter(self.instance, topic, str(error), readable(codec.body_of(line)))

@@ -169,4 +169,9 @@ def _build(content: Content) -> StrategyHost:
     return StrategyHost(settings_from(content), registry)
 
 
+def plugin_modules(content: Content) -> list[str]:
+    """The modules of the configured strategies: code that decides, wherever it lies."""
+    return sorted({entry["class"].rpartition(".")[0] for entry in content["strategies"]})
+
+
 SERVICE = Service(name="strategy_runner", inputs=_inputs, build=_build)

@@ -73,19 +73,35 @@ def test_a_partly_filled_order_that_expires_leaves_what_it_got():
     host.allow(intent)
     host.see(fill("sma_v1", "buy", "0.2", "12"))
     host.see(update(intent, OrderStatus.EXPIRED, Decimal("0.2")))
-    said = [list(intents(host.see(trade(price, at_s=70 + n)))) for n, price in enumerate((12, 11))]
+    said = [list(intents(host.see(trade(price, at_s=7 + n)))) for n, price in enumerate((12, 11))]
     assert said == [[], [("sma_v1", "sell", "0.2")]]
 
 
 def test_an_end_that_overtakes_its_fill_is_waited_for():
-    """The order is reported as filled before the fill itself: nothing is sold that is not held yet."""
+    """The order is reported as filled before the fill itself: until that is seen no cross up buys a second time."""
     host, intent = bought()
     host.allow(intent)
     host.see(update(intent, OrderStatus.ACK, Decimal(0)))
     host.see(update(intent, OrderStatus.FILLED, Decimal("0.5")))
-    assert [list(intents(host.see(trade(price, at_s=70)))) for price in (11, 9)] == [[], []]
+    # 12 11 9: 10 below 10.667, a cross down; 11 9 14: 11.5 above 11.333, a cross up
+    assert [list(intents(host.see(trade(price, at_s=70)))) for price in (11, 9, 14)] == [[], [], []]
     host.see(fill("sma_v1", "buy", "0.5", "12"))
-    assert list(intents(host.see(trade(8, at_s=71)))) == [("sma_v1", "sell", "0.5")]
+    # 9 14 8: 11 above 10.333; 14 8 8: 8 below 10
+    assert [list(intents(host.see(trade(8, at_s=71)))) for _ in range(2)] == [[], [("sma_v1", "sell", "0.5")]]
+
+
+def test_a_rejected_close_is_tried_again_a_minute_later():
+    """The venue rejects the close at second 8: silence until second 68, then the same close again."""
+    host, intent = bought()
+    host.allow(intent)
+    host.execute(intent, 12)
+    host.see(trade(12, at_s=7))
+    [close] = host.see(trade(11, at_s=8))
+    assert isinstance(close, OrderIntent)
+    host.allow(close)
+    host.see(update(close, OrderStatus.REJECTED, Decimal(0)))
+    said = [list(intents(host.see(trade(11, at_s=second)))) for second in (9, 67, 68)]
+    assert said == [[], [], [("sma_v1", "sell", "0.5")]]
 
 
 def test_fills_of_another_strategy_are_not_its_position():

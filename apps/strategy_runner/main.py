@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.runtime.process import serve
-from strategies.host import SERVICE
+from core.runtime.process import Extras, serve
+from strategies.host import SERVICE, plugin_modules
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until told to stop; the exit code."""
-    return serve(SERVICE, argv, about=__doc__)
+    return serve(SERVICE, argv, about=__doc__, extras=Extras(plugins=plugin_modules))

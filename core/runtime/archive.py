@@ -11,6 +11,8 @@ from core.journal import NdjsonJournal, is_line, last_lines
 from core.sequencer.port import Cell
 
 BATCH = 2000
+TRIM_KEEP = 1100
+"""Entries that a stream always keeps: a source finds its last trades there."""
 
 
 class Archive:
@@ -150,6 +152,10 @@ class Archive:
                 await self._cell.journalled(self._unsynced)
                 self._dirty.clear()
                 self._unsynced.clear()
+
+    async def trim(self) -> int:
+        """Drop from the own streams what is on disk and behind every stored state; how many entries."""
+        return await self._cell.trim(sorted(self.synced), TRIM_KEEP) if self.synced else 0
 
     def close(self) -> None:
         """Close the files."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -12,7 +13,7 @@ from core.contracts import Event, Halt, Resume
 from core.errors import NjordError
 from core.handler import Content
 from core.kill_switch import KillSwitch
-from core.source_code import code_hash
+from core.source_code import LoadedCode, stamps
 from core.topics import STRAT_INTENT
 
 log = structlog.get_logger()
@@ -66,44 +67,58 @@ class KillSwitchWatch:
 
 
 class Settings:
-    """A service's part of the configuration as it is on disk.
+    """A service's part of the configuration as it is on disk, and the code that decides.
 
     Attributes:
         content: JSON values.
         config_hash: SHA-256 of the content.
-        code_hash: SHA-256 of the code that decides.
     """
 
-    def __init__(self, load: Callable[[], Content], validate: Callable[[Content], object]) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Content],
+        validate: Callable[[Content], object],
+        *,
+        files: Callable[[], Iterable[Path]] = tuple,
+        plugins: Callable[[Content], Iterable[str]] = lambda content: (),
+    ) -> None:
         """
         Args:
-            load: reads it; called at once, and again whenever somebody asks for changes.
+            load: reads it; called at once, and again when a file has changed.
             validate: raises for a content that the service cannot run with.
+            files: what it is read from.
+            plugins: modules that are loaded again when their files change.
 
         Raises:
             ConfigError: the first reading failed.
         """
-        self._load = load
-        self._validate = validate
+        self._load, self._validate, self._files, self._plugins = load, validate, files, plugins
         self._complaint = ""
+        self._stamps = stamps(files())
         self.content = load()
         validate(self.content)
         self.config_hash = codec.content_hash(self.content)
-        self.code_hash = code_hash()
+        self._code = LoadedCode(plugins(self.content))
+
+    @property
+    def code_hash(self) -> str:
+        """SHA-256 of the code that decides, as it is loaded."""
+        return self._code.hash
 
     def changed(self) -> bool:
-        """Read again; a configuration that is wrong is reported once and the one before stays in force."""
+        """Look again; a configuration that is wrong is reported once, and the one before stays in force."""
+        before = (self.config_hash, self.code_hash)
         try:
-            content = self._load()
-            self._validate(content)
+            found = stamps(self._files())
+            content = self._load() if found != self._stamps else self.content
+            self._code.reload(self._plugins(content))
+            if found != self._stamps or self.code_hash != before[1]:
+                self._validate(content)
         except NjordError as error:
             if str(error) != self._complaint:
                 log.error("config_refused", error=str(error))
             self._complaint = str(error)
             return False
         self._complaint = ""
-        found, code = codec.content_hash(content), code_hash()
-        if (found, code) == (self.config_hash, self.code_hash):
-            return False
-        self.content, self.config_hash, self.code_hash = content, found, code
-        return True
+        self._stamps, self.content, self.config_hash = found, content, codec.content_hash(content)
+        return (self.config_hash, self.code_hash) != before

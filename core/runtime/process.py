@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import uvloop
 from core import codec
 from core.config import Config, content_for, load_config
 from core.errors import ConfigError, NjordError
-from core.handler import Service
+from core.handler import Content, Service
 from core.kill_switch import KillSwitch
 from core.logging import setup_json_logging
 from core.runner import Item, Runner
@@ -50,10 +50,12 @@ class Extras:
     Attributes:
         kill_switch: observe the kill switch for the handler.
         after_commit: tell others of what was committed.
+        plugins: modules that a configuration names and that are loaded again when their files change.
     """
 
     kill_switch: bool = False
     after_commit: AfterCommit | None = None
+    plugins: Callable[[Content], Iterable[str]] = lambda content: ()
 
 
 def parser(module: str, about: str | None) -> argparse.ArgumentParser:
@@ -181,7 +183,12 @@ def _reactor_shell(service: Service, config: Config, args: argparse.Namespace, e
     cell = RedisCell(config.redis.url, config.redis.cell)
     status = Status(instance)
     committer = Committer(cell, instance, config.runtime.lease_ttl_ms, host=args.host)
-    settings = Settings(lambda: content_for(service.name, config_of(args)), service.build)
+    settings = Settings(
+        lambda: content_for(service.name, config_of(args)),
+        service.build,
+        files=lambda: sorted((config.root / "config").glob("*.yaml")),
+        plugins=extras.plugins,
+    )
     watches = []
     if extras.kill_switch:
         config.kill_switch_file.parent.mkdir(parents=True, exist_ok=True)

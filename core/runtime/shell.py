@@ -53,10 +53,6 @@ class Pulse:
     backoff_max: float = 2.0
 
 
-TRIM_KEEP = 1100
-"""Entries that a stream always keeps: a source finds its last trades there."""
-
-
 class Shell:
     """One process's life."""
 
@@ -247,7 +243,7 @@ class Shell:
                 await self._ping()
             if now >= trim_at:
                 trim_at = now + self._pulse.trim
-                await self._cell.trim(TRIM_KEEP)
+                await self._archive.trim()
 
     async def _ping(self) -> None:
         try:

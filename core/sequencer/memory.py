@@ -293,19 +293,18 @@ class MemoryCell:
         """Say how far topics are safe on disk."""
         self._data.journalled.update(seqs)
 
-    async def trim(self, keep: int) -> int:
+    async def trim(self, topics: Sequence[str], keep: int) -> int:
         """Drop entries that nobody can need any more."""
         data = self._data
         saved = [data.states.get(name) for name in data.owners]
         lowest = min((state.in_seq if state else 0 for state in saved), default=0)
         dropped = 0
-        for topic, seq in data.journalled.items():
+        for topic in topics:
             stream = data.streams.get(topic, [])
-            if len(stream) >= keep:
-                bound = min(seq, lowest, stream[-keep][0])
-                kept = stream[bisect_left(stream, bound, key=_number) :]
-                dropped += len(stream) - len(kept)
-                data.streams[topic] = kept
+            if len(stream) > 2 * keep:
+                bound = min(data.journalled.get(topic, 0), lowest, stream[-keep][0])
+                data.streams[topic] = stream[bisect_left(stream, bound, key=_number) :]
+                dropped += len(stream) - len(data.streams[topic])
         return dropped
 
     async def get(self, key: str) -> bytes | None:

@@ -149,8 +149,10 @@ class Cell(Protocol):
     async def journalled(self, seqs: dict[str, int]) -> None:
         """Say how far topics are safe on disk."""
 
-    async def trim(self, keep: int) -> int:
+    async def trim(self, topics: Sequence[str], keep: int) -> int:
         """Drop stream entries that are on disk and behind every stored state, but never a topic's last `keep`.
+
+        Streams of up to twice as many are left alone.
 
         Returns the number of entries dropped.
         """

@@ -18,7 +18,9 @@ from core.sequencer.records import CellContent, Commit, Committed, Lease, Meta, 
 from core.sequencer.wire import Address, Wire, dial, parse_url
 
 _SOURCES = files("core.sequencer")
-_SCRIPTS = {name: _SOURCES.joinpath(name + ".lua").read_bytes() for name in ("commit", "lease", "attest", "create")}
+_SCRIPTS = {
+    name: _SOURCES.joinpath(name + ".lua").read_bytes() for name in ("commit", "lease", "attest", "create", "trim")
+}
 _SHA = {name: sha1(source, usedforsecurity=False).hexdigest() for name, source in _SCRIPTS.items()}
 
 
@@ -231,20 +233,9 @@ class RedisCell:
             flat = [part for pair in seqs.items() for part in pair]
             await self._call("HSET", self._keys + "journalled", *flat)
 
-    async def trim(self, keep: int) -> int:
+    async def trim(self, topics: Sequence[str], keep: int) -> int:
         """Drop entries that nobody can need any more."""
-        flat = await self._call("HGETALL", self._keys + "journalled")
-        names = await self._call("SMEMBERS", self._keys + "owners")
-        states = [await self._call("HGET", f"{self._keys}state:{name.decode()}", "in") for name in names]
-        lowest = min((int(state or 0) for state in states), default=0)
-        dropped = 0
-        for i in range(0, len(flat), 2):
-            stream = f"{self._keys}stream:{flat[i].decode()}"
-            kept = await self._call("XREVRANGE", stream, "+", "-", "COUNT", keep)
-            if len(kept) == keep:
-                oldest = int(kept[-1][0].split(b"-")[0])
-                dropped += await self._call("XTRIM", stream, "MINID", min(int(flat[i + 1]), lowest, oldest))
-        return dropped
+        return int(await self._script("trim", self._keys, keep, *topics))
 
     async def attested(self) -> set[str]:
         """Who has attested this server start."""

@@ -46,7 +46,7 @@ class _Lane(Stateful):
     def __init__(self, params: SmaCrossParams) -> None:
         self.fast, self.slow, self.cross = Sma(params.fast), Sma(params.slow), Crossover()
         self.order = InFlight()
-        self.wants_in = False
+        self.wants_in = self.closing = False
         self.now_ns = 0
         self.close_after_ns = 0
 
@@ -87,10 +87,11 @@ class SmaCross(Strategy):
     def _act(self, symbol: str, lane: _Lane) -> Said:
         held = self.held(symbol)
         if lane.wants_in and held <= 0:
-            lane.wants_in = False
+            lane.wants_in = lane.closing = False
             lane.order.sent()
             return (self.buy(symbol, self.params.qty),)
         if lane.cross.side < 0 < held and lane.now_ns >= lane.close_after_ns:
+            lane.closing = True
             lane.order.sent()
             return (self.sell(symbol, held),)
         return ()
@@ -99,14 +100,14 @@ class SmaCross(Strategy):
         """Hear the gate."""
         lane = self.lanes[decision.symbol]
         if lane.order.on_decision(decision):
-            self._wait(lane)
+            self._pause(lane)
         return ()
 
     def on_order_update(self, update: OrderUpdate) -> Said:
         """Follow the order."""
         lane = self.lanes[update.symbol]
         if lane.order.on_order_update(update):
-            self._wait(lane)
+            self._pause(lane)
         return ()
 
     def on_fill(self, fill: FillEvent) -> Said:
@@ -114,5 +115,6 @@ class SmaCross(Strategy):
         self.lanes[fill.symbol].order.on_fill(fill)
         return ()
 
-    def _wait(self, lane: _Lane) -> None:
-        lane.close_after_ns = lane.now_ns + int(self.params.retry_s * 1e9)
+    def _pause(self, lane: _Lane) -> None:
+        if lane.closing:
+            lane.close_after_ns = lane.now_ns + int(self.params.retry_s * 1e9)
