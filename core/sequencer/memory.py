@@ -128,6 +128,8 @@ class MemoryCell:
     async def close(self) -> None:
         """Drop it, with its subscription."""
         self._server.inboxes = [pair for pair in self._server.inboxes if pair[1] is not self._inbox]
+        if self._inbox is not None:
+            self._inbox.fail(BusUnavailable("connection to the server in memory closed"))
         self._run_id, self._inbox = "", None
 
     async def ping(self) -> None:
