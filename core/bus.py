@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from core import codec, topics
+from core.contracts import Event
 from core.errors import CellMissing, CodecError
-from core.runner import Item
+from core.runner import Item, item_of
 from core.runtime.committer import Committer
 from core.sequencer.memory import MemoryCell, MemoryServer
 from core.sequencer.port import Cell
@@ -53,7 +54,33 @@ class SequencedBus:
             BusUnavailable: the server is away; whether it was published is not known.
             CommitRefused: the cell takes nothing now.
         """
-        item = item_for(topic, payload)
+        await self._commit(item_for(topic, payload))
+
+    async def publish(self, event: Event) -> None:
+        """Publish an event on its topic; what is none cannot be published here.
+
+        Raises:
+            ContractError: its type belongs to no topic.
+            BusUnavailable, CommitRefused: as `publish_json`.
+        """
+        await self._commit(item_of(event))
+
+    async def history(self, topic: str, after: int = 0) -> list[dict[str, Any]]:
+        """What was published on a topic or a pattern and the streams still hold, in order, headers included.
+
+        Args:
+            topic: a topic, or a pattern such as `md.trades.*`.
+            after: only what has a higher `_seq`.
+        """
+        cell = self._new_cell()
+        await cell.connect()
+        try:
+            names = [name for name in await cell.last_seqs() if topics.matches(topic, name)]
+            return [codec.decode_json(line) for _, line in await cell.read(names, after, (await cell.meta()).seq)]
+        finally:
+            await cell.close()
+
+    async def _commit(self, item: Item) -> None:
         if self._committer is None:
             self._committer = await self._join()
         await self._committer.commit([item])

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from core.config_errors import did_you_mean, numbers_from_booleans, problems_of
@@ -207,6 +208,15 @@ class Config(_Section):
         if twice:
             raise ValueError(f"each symbol once, not {', '.join(twice)} twice")
         return value
+
+    @model_validator(mode="after")
+    def _one_quote_asset(self) -> Self:
+        """The books are kept in one asset; a fill in another would need an exchange rate that nobody has."""
+        quote = self.portfolio.quote
+        others = [instrument.symbol for instrument in self.instruments if instrument.quote != quote]
+        if others:
+            raise ValueError(f"instruments priced in portfolio.quote, which is {quote}, not {', '.join(others)}")
+        return self
 
     @property
     def root(self) -> Path:

@@ -76,6 +76,11 @@ class EmbeddedServer:
         """Its process id, 0 when it is not running."""
         return self._process.pid if self._process is not None else 0
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended since."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start it and wait until it answers.
 

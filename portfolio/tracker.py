@@ -21,6 +21,7 @@ from core.ledger.positions import fee_asset_of
 from core.ledger.settings import PortfolioSettings
 
 _SECOND_NS = 1_000_000_000
+_QUIET_NS_MAX = 60 * _SECOND_NS
 _DAY_NS = 86_400 * _SECOND_NS
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -43,6 +44,7 @@ class PortfolioTracker:
         self._equity_open = settings.starting_cash
         self._published: Decimal | None = None  # equity in the last snapshot
         self._second = -1  # market second of the last snapshot that the clock caused
+        self._told_ns = 0  # market time of the last profit of the day
 
     def on_event(self, event: Event, at: At) -> Sequence[Event]:
         """Follow a fill, a trade or the clock.
@@ -107,9 +109,13 @@ class PortfolioTracker:
         return (self._pnl_day(day),)
 
     def _report_on_clock(self) -> tuple[Event, ...]:
+        """News at most once a second; the profit of the day at least once a minute, so that its age means something."""
         second = self._market_ns // _SECOND_NS
-        if second <= self._second or self._equity() == self._published:
+        if second <= self._second:
             return ()
+        if self._equity() == self._published:
+            quiet = self._market_ns - self._told_ns < _QUIET_NS_MAX
+            return () if quiet or self._day is None else (self._pnl_day(self._day),)
         self._second = second
         return self._report()
 
@@ -120,7 +126,7 @@ class PortfolioTracker:
 
     @exact()
     def _pnl_day(self, day: int) -> PnlDay:
-        equity = self._equity()
+        equity, self._told_ns = self._equity(), self._market_ns
         return PnlDay(
             day=date.fromordinal(_EPOCH + day).isoformat(),
             pnl=equity - self._equity_open,
@@ -151,6 +157,7 @@ class PortfolioTracker:
             "equity_open": str(self._equity_open),
             "published": None if self._published is None else str(self._published),
             "second": self._second,
+            "told_ns": self._told_ns,
         }
 
     def restore(self, state: State) -> None:
@@ -169,6 +176,7 @@ class PortfolioTracker:
         self._equity_open = Decimal(state["equity_open"])
         self._published = None if state["published"] is None else Decimal(state["published"])
         self._second = state["second"]
+        self._told_ns = state["told_ns"]
 
 
 @dataclass(frozen=True, slots=True)

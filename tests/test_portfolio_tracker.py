@@ -151,6 +151,20 @@ def test_the_clock_speaks_once_a_second_and_only_of_news(restarting):
         assert told_of(tracker, line) == line.split("|")[2].strip(), line
 
 
+def test_a_quiet_market_still_tells_the_profit_of_the_day_once_a_minute():
+    """With nothing to report, the profit of the day comes 60 seconds of market time after the last answer, alone."""
+    tracker = new_tracker()
+    tracker.on_event(fill("buy", "1", "100"), at(NOON))
+    tracker.on_event(trade(101.0), at(NOON + SECOND))
+    assert len(tracker.on_event(clock(), at(NOON + 2 * SECOND))) == 2
+    told = {s: tracker.on_event(clock(), at(NOON + s * SECOND)) for s in (3, 61, 62, 63, 121, 122)}
+    assert {s: [type(event) for event in events] for s, events in told.items() if events} == {
+        62: [PnlDay],
+        122: [PnlDay],
+    }
+    assert told[62][0].pnl == Decimal(1)
+
+
 def test_the_day_ends_at_midnight_of_the_market():
     """A gain of 50 belongs to its day; the next one starts at 10,050 and at 0, before its first trade counts."""
     tracker = new_tracker()

@@ -182,14 +182,14 @@ def test_daily_loss_on_paper(expected, pnl, age_s):
     ("expected", "pnl", "age_s"),
     [
         ("no_pnl", None, 0),
-        ("allowed", "0", 5),
-        ("no_pnl", "0", 5.000000001),
-        ("no_pnl", "-300", 6),
-        ("daily_loss_cap", "-300", 5),
+        ("allowed", "0", 120),
+        ("no_pnl", "0", 120.000000001),
+        ("no_pnl", "-300", 121),
+        ("daily_loss_cap", "-300", 120),
     ],
 )
 def test_daily_loss_with_real_money(expected, pnl, age_s):
-    """In live trading a profit of the day that is missing or older than five seconds denies."""
+    """In live trading a profit of the day that is missing or older than two minutes denies."""
     desk = Desk(env="live")
     desk.trade(100.0)
     if pnl is not None:

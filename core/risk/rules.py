@@ -181,7 +181,7 @@ def check_order_cap(case: Case) -> RiskCheck:
 def check_pnl_known(case: Case) -> RiskCheck:
     """Where real money is at stake, the profit of the day is known and fresh."""
     age_ns = None if case.pnl is None else case.at.market_ns - case.pnl.market_ns
-    age_max_ns = case.settings.risk.max_price_age_ns
+    age_max_ns = case.settings.risk.max_pnl_age_ns
     value = None if age_ns is None else _seconds(age_ns)
     if not case.settings.live:
         return _check(DenialReason.NO_PNL, True, value, "any")

@@ -19,7 +19,9 @@ class RiskSettings:
         per_order_usd_cap: most that one order may be worth, quote units, above 0.
         daily_loss_usd_cap: loss of one UTC day at which trading stops, quote units, above 0.
         orders_per_min_cap: orders per symbol at once, and how many more a minute of market time brings, 1 or more.
-        max_price_age_s: how old the last trade may be, seconds, above 0; in live trading also the PnL of the day.
+        max_price_age_s: how old the last trade may be, seconds, above 0.
+        max_pnl_age_s: in live trading, how old the profit of the day may be, seconds, above 0; it is told at
+            least once a minute of market time.
         max_intent_age_s: how old the cause of an intent may be, seconds, above 0.
         kill_switch_file: trading halts while this file exists; relative to the configuration's root. The
             folder must outlive a reboot.
@@ -30,6 +32,7 @@ class RiskSettings:
     daily_loss_usd_cap: Decimal = Decimal(300)
     orders_per_min_cap: int = 30
     max_price_age_s: float = 5.0
+    max_pnl_age_s: float = 120.0
     max_intent_age_s: float = 5.0
     kill_switch_file: str = "var/state/njord.trading.halt"
     kill_switch_key: str = "njord:trading:halt"
@@ -39,7 +42,7 @@ class RiskSettings:
             set_decimal(self, name)
             if getattr(self, name) <= 0:
                 raise refuse(self, name, getattr(self, name), "above 0")
-        for name in ("max_price_age_s", "max_intent_age_s"):
+        for name in ("max_price_age_s", "max_pnl_age_s", "max_intent_age_s"):
             require_positive(self, name, getattr(self, name))
         if self.orders_per_min_cap < 1:
             raise refuse(self, "orders_per_min_cap", self.orders_per_min_cap, "1 or more")
@@ -50,6 +53,11 @@ class RiskSettings:
     def max_price_age_ns(self) -> int:
         """`max_price_age_s` in nanoseconds."""
         return round(self.max_price_age_s * _NS_PER_S)
+
+    @property
+    def max_pnl_age_ns(self) -> int:
+        """`max_pnl_age_s` in nanoseconds."""
+        return round(self.max_pnl_age_s * _NS_PER_S)
 
     @property
     def max_intent_age_ns(self) -> int:

@@ -72,6 +72,23 @@ def parser(module: str, about: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def speed(text: str) -> float | None:
+    """The value of --speed: a number above 0, or None for "max".
+
+    >>> speed("10"), speed("10x"), speed("max")
+    (10.0, 10.0, None)
+    """
+    if text == "max":
+        return None
+    try:
+        value = float(text.removesuffix("x"))
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a number above 0, such as 10, or max")
+    return value
+
+
 def config_of(args: argparse.Namespace) -> Config:
     """The configuration that the options name.
 

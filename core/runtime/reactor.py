@@ -207,6 +207,7 @@ class Reactor:
             if self._stopping:
                 break
         await self._flush()
+        self._status.in_seq = self._committer.in_seq  # also what has led to nothing yet
         await self._chores()
 
     def _receive(self, topic: str, line: bytes, fence: int) -> None:
