@@ -18,7 +18,7 @@ from core.market.synthetic import SyntheticSource
 from core.market.synthetic_market import SyntheticMarket
 from core.runtime.committer import Committer
 from core.runtime.feeder import Feeder, instance_of
-from core.runtime.process import Parts, assemble, guarded, parser
+from core.runtime.process import Parts, assemble, guarded, parser, speed
 from core.runtime.status import Status
 from core.sequencer.redis import RedisCell
 
@@ -38,23 +38,6 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=7, help="of the synthetic market (default: 7)")
     made.add_argument("--speed", type=speed, default=1.0, help="market seconds per second, or max (default: 1)")
     return made
-
-
-def speed(text: str) -> float | None:
-    """The value of --speed: a number above 0, or None for "max".
-
-    >>> speed("10"), speed("10x"), speed("max")
-    (10.0, 10.0, None)
-    """
-    if text == "max":
-        return None
-    try:
-        value = float(text.removesuffix("x"))
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a number above 0, such as 10, or max")
-    return value
 
 
 def _assemble(config: Config, args: argparse.Namespace) -> Parts:

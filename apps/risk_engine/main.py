@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.rate_limiter import RateLimiter as RateLimiter  # the gate's own bucket, for use outside a handler
 from core.risk.gate import SERVICE
 from core.runtime.process import Extras, serve
 

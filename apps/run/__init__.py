@@ -1,0 +1,1 @@
+"""The whole system on one machine: a server, every daemon, and a view of what they do."""
