@@ -57,10 +57,10 @@ def test_links_and_files_exist(document):
 def test_every_make_target_in_the_documents_exists():
     """What a document tells to type after `make` is a target."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {
-        name
-        for document in DOCUMENTS
-        for code in re.findall(r"`([^`]*)`|^(make .*)$", document.read_text(), re.MULTILINE)
-        for name in re.findall(r"\bmake ([a-z][a-z-]*)", " ".join(code))
-    }
+    named = set()
+    for document in DOCUMENTS:
+        blocks = re.split(r"```\w*\n", document.read_text())
+        typed = [line for block in blocks[1::2] for line in block.splitlines() if line.startswith("make ")]
+        inline = re.findall(r"`([^`]+)`", " ".join(blocks[0::2]).replace("\n", " "))
+        named |= {name for code in (*typed, *inline) for name in re.findall(r"^make ([a-z][a-z-]*)", code)}
     assert named - targets == set()
