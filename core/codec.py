@@ -66,7 +66,7 @@ def header_of(line: bytes) -> Header:
     """
     try:
         return _decode_header(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CodecError(f"no sequencer header: {error}") from None
 
 

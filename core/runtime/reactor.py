@@ -105,6 +105,7 @@ class Reactor:
             SequenceGap: the streams no longer hold what must be handled again.
         """
         self._runner = runner = Runner(self._runner.service, self._runner.instance)
+        self._chain, self._base = {}, 0
         committer = self._committer
         upto_in, upto_obs = lease.in_seq, lease.obs_seq
         if lease.n == 0:
@@ -120,10 +121,17 @@ class Reactor:
             produced += self._step(topic, line, self._next(topic, line, caught_up=False))
             replayed += 1
         new_segment = await self._compare(produced, saved.n if saved else 0)
+        await self._hear_last_observations()
         await self._adopt_settings()
         await self._commit([item_of(SessionStarted(runner.instance, committer.host, replayed, new_segment))])
         await self._record_state()
         log.info("recovered", replayed=replayed, outputs=len(produced), new_segment=new_segment, seq=committer.in_seq)
+
+    async def _hear_last_observations(self) -> None:
+        """Those committed in the last moment of the process before, whose consequences nobody has committed."""
+        for topic, line in await self._own_observations(FOREVER):
+            self._outputs += self._step(topic, line, codec.header_of(line))
+        await self._flush()
 
     async def _compare(self, produced: list[Item], saved_n: int) -> bool:
         published = await self._published(saved_n)
@@ -241,13 +249,18 @@ class Reactor:
         if inputs is not None:
             committer.obs_seq = header.seq
             if runner.inputs != inputs:
-                self._base = committer.in_seq
+                self._follow(runner.inputs)
         else:
             self._chain[topic] = committer.in_seq = header.seq
         if header.seq > committer.seen:
             committer.seen, self._last_seen = header.seq, (topic, line)
         self._dirty = True
         return outputs
+
+    def _follow(self, inputs: tuple[str, ...]) -> None:
+        """New inputs count from here on; one given up may come back later, with lines that nobody asked for."""
+        self._base = self._committer.in_seq
+        self._chain = {topic: seq for topic, seq in self._chain.items() if topics.covered(inputs, topic)}
 
     def _dead_letter(self, topic: str, raw: bytes, error: CodecError) -> None:
         self._status.dead_letters += 1

@@ -84,8 +84,9 @@ class Shell:
         self._notifier = notifier or Notifier({})
         self._pulse = pulse or Pulse()
         self._stop_at: float | None = None
+        self._stopped = asyncio.Event()
         self._epoch = 0
-        self._recovered = False
+        self._recovered = self._joined = False
 
     def stop(self) -> None:
         """Finish the event in hand, commit and leave; called by signals."""
@@ -93,6 +94,7 @@ class Shell:
             self._stop_at = time.monotonic() + self._pulse.leave
             self._status.enter("stopping")
             self._notifier.stopping()
+        self._stopped.set()
         self._driver.stop()
 
     @property
@@ -119,22 +121,34 @@ class Shell:
                     log.warning("bus_unavailable", error=str(error))
                 if self.stopping:
                     return  # what was committed is safe, and nothing else can be
-                await asyncio.sleep(backoff)
+                self._beat()
+                await self._sleep(backoff)
                 backoff = min(2 * backoff, self._pulse.backoff_max) if not self._recovered else 0.05
         finally:
             self._archive.close()
             await self._cell.close()
 
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, but not past a `stop`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
+
     async def _session(self) -> None:
-        await self._cell.connect()
+        """One connection: the heartbeat bounds every step that waits for the server."""
+        self._joined = False
+        await self._answered(self._cell.connect())
+        await self._until_first(self._life(), self._heartbeat())
+
+    async def _life(self) -> None:
         meta = await self._welcome()
         await self._archive.compare()
         await self._attest(meta)
         await self._join(meta)
-        self._epoch = meta.epoch
-        if self._stop_at is not None and not self._recovered:
+        self._epoch, self._joined = meta.epoch, True
+        if self.stopping and not self._recovered:
             return
-        await self._until_first(self._work(), self._heartbeat(), self._keep_journals())
+        await self._until_first(self._work(), self._keep_journals())
 
     async def _work(self) -> None:
         await self._committer.settle()
@@ -199,7 +213,6 @@ class Shell:
                 complain_at += 10.0
             self._leave_if_stopping()
             await asyncio.sleep(0.05)
-            self._beat()
             meta = await self._welcome()
 
     async def _join(self, meta: Meta) -> None:
@@ -215,7 +228,6 @@ class Shell:
                 self._status.enter("waiting", str(error))
                 self._leave_if_stopping()
                 await asyncio.sleep(0.1)
-                self._beat()
             else:
                 return
 
@@ -240,19 +252,31 @@ class Shell:
                 raise BusUnavailable("the server was too slow for an orderly stop")
             if now >= ping_at:
                 ping_at = now + self._pulse.ping
-                await self._ping()
+                await self._answered(self._ping())
             if now >= trim_at:
                 trim_at = now + self._pulse.trim
                 await self._archive.trim()
 
     async def _ping(self) -> None:
+        await self._cell.ping()
+        if self._joined:
+            for lease in (*self._exclusive, self._committer):
+                await lease.renew()
+
+    async def _answered(self, call: Coroutine[Any, Any, None]) -> None:
+        """Await what a living server answers soon; while stopping there is only what is left of the time.
+
+        Raises:
+            BusUnavailable: it did not.
+        """
+        patience = self._pulse.silence
+        if self._stop_at is not None:
+            patience = min(patience, max(0.0, self._stop_at - time.monotonic()))
         try:
-            async with asyncio.timeout(self._pulse.silence):
-                await self._cell.ping()
-                for lease in (*self._exclusive, self._committer):
-                    await lease.renew()
+            async with asyncio.timeout(patience):
+                await call
         except TimeoutError:
-            raise BusUnavailable(f"Redis has been silent for {self._pulse.silence:g} s") from None
+            raise BusUnavailable(f"Redis has been silent for {patience:.1f} s") from None
 
     async def _keep_journals(self) -> None:
         sync_at = time.monotonic()
