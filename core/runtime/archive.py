@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import structlog
+
 from core import codec, topics
 from core.errors import HistoryForked, SequenceGap
 from core.journal import NdjsonJournal, is_line, last_lines
 from core.sequencer.port import Cell
+
+log = structlog.get_logger()
 
 BATCH = 2000
 TRIM_KEEP = 1100
@@ -97,14 +101,25 @@ class Archive:
     async def _append(self, topic: str, upto: int) -> None:
         after = self._position(topic)
         lines = [line for _, line in await self._cell.read([topic], after, upto, BATCH)]
-        first = codec.header_of(lines[0]).prev if lines else -1
-        if first != after:
-            raise SequenceGap(f"the stream of {topic} continues {first}, its journal ends with {after}")
+        if not lines:
+            raise SequenceGap(f"the stream of {topic} does not hold its own last line, {upto}")
+        if codec.header_of(lines[0]).prev != after:
+            await self._accept_gap(topic, after, codec.seq_of(lines[0]))
         for name, group in self._by_file(topic, lines):
             self._journal(name).write_lines(group)
             self._dirty.add(name)
         self._last[topic] = self._unsynced[topic] = codec.seq_of(lines[-1])
         self.lines += len(lines)
+
+    async def _accept_gap(self, topic: str, after: int, seq: int) -> None:
+        """A stream is trimmed only behind a journal: what is missing here is in the journal of another host.
+
+        Raises:
+            SequenceGap: the stream was not trimmed; its own lines do not follow each other.
+        """
+        if await self._cell.first_seq(topic) != seq:
+            raise SequenceGap(f"the stream of {topic} holds no line between {after} and {seq}")
+        log.warning("journal_continues_elsewhere", topic=topic, ends_with=after, goes_on_with=seq)
 
     def _by_file(self, topic: str, lines: list[bytes]) -> list[tuple[str, list[bytes]]]:
         """Runs of lines for one file, in the order of the stream."""

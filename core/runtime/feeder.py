@@ -24,6 +24,8 @@ SLEEP_MAX_S = 0.2
 LAG_EVERY = 1000
 STATE_EVERY_S = 1.0
 
+SERVICE_NAME = "md_ingest"
+
 log = structlog.get_logger()
 
 
@@ -154,9 +156,9 @@ class Feeder:
             return
         self._since_look = 0
         while not self._stopping:
-            positions = await self._cell.positions()
-            positions.pop(self._committer.instance, None)
-            behind = self._committer.seen - min(positions.values(), default=self._committer.seen)
+            positions = await self._cell.held_positions()
+            services = [seq for name, seq in positions.items() if not name.startswith(SERVICE_NAME + ".")]
+            behind = self._committer.seen - min(services, default=self._committer.seen)
             if behind <= self._lag_max:
                 return
             await self._sleep(0.002)
@@ -174,4 +176,4 @@ def instance_of(symbol: str) -> str:
     >>> instance_of("BTC/USDT")
     'md_ingest.BTCUSDT'
     """
-    return f"md_ingest.{file_symbol(symbol)}"
+    return f"{SERVICE_NAME}.{file_symbol(symbol)}"

@@ -291,6 +291,11 @@ class MemoryCell:
         """Registered instances with their last committed input."""
         return {name: self._data.instances[name].in_seq for name in self._data.owners}
 
+    async def held_positions(self) -> dict[str, int]:
+        """Those whose lease is good."""
+        now, instances = self._now_ms(), self._data.instances
+        return {name: seq for name, seq in (await self.positions()).items() if instances[name].until_ms > now}
+
     async def journalled(self, seqs: dict[str, int]) -> None:
         """Say how far topics are safe on disk."""
         self._data.journalled.update(seqs)

@@ -146,6 +146,10 @@ class Cell(Protocol):
         """Every registered instance with its last committed input."""
         ...
 
+    async def held_positions(self) -> dict[str, int]:
+        """Those of them whose lease is good: who is running, and how far it is."""
+        ...
+
     async def journalled(self, seqs: dict[str, int]) -> None:
         """Say how far topics are safe on disk."""
 

@@ -227,6 +227,15 @@ class RedisCell:
             name: int(self._command.checked(await future) or 0) for name, future in zip(names, futures, strict=True)
         }
 
+    async def held_positions(self) -> dict[str, int]:
+        """Those whose lease is good."""
+        positions = await self.positions()
+        seconds, micros = await self._call("TIME")
+        now = int(seconds) * 1000 + int(micros) // 1000
+        futures = self._command.send_all([("HGET", f"{self._keys}i:{name}", "until") for name in positions])
+        until = [int(self._command.checked(await future) or 0) for future in futures]
+        return {name: seq for (name, seq), end in zip(positions.items(), until, strict=True) if end > now}
+
     async def journalled(self, seqs: dict[str, int]) -> None:
         """Say how far topics are safe on disk."""
         if seqs:

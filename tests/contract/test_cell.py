@@ -244,3 +244,13 @@ async def test_plain_keys_can_be_read_and_written(a):
     await a.cell.set("njord:test:key", "1")
     assert await a.cell.get("njord:test:key") == b"1"
     await a.cell.set("njord:test:key", "")
+
+
+async def test_only_who_runs_holds_a_fast_source_back(a, new_cell):
+    """An instance that has let go of its lease keeps its position, but nobody waits for it."""
+    await a.commit(line_of(), in_seq=7)
+    assert await a.cell.positions() == {"svc.a": 7}
+    assert await a.cell.held_positions() == {"svc.a": 7}
+    await a.cell.release("svc.a", token=a.token)
+    assert await a.cell.positions() == {"svc.a": 7}
+    assert await a.cell.held_positions() == {}
