@@ -114,9 +114,8 @@ def table(outcomes: dict[str, Outcome]) -> str:
 def _row(figure: Figure) -> tuple[str, ...]:
     verdict = {None: "", True: "ok", False: "MISSED"}[figure.met]
     ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
-    return (
-        "  " + figure.name, brief(figure.value), figure.unit, ratio, figure.against, figure.target, verdict, figure.note,
-    )  # fmt: skip
+    value = brief(figure.value)
+    return ("  " + figure.name, value, figure.unit, ratio, figure.against, figure.target, verdict, figure.note)
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -108,7 +109,7 @@ class Lab:
         for instance in INSTANCES:
             self.start(instance)
         for instance in INSTANCES:
-            self.wait_until(lambda each=instance: self.is_live(each), f"{instance} is live")
+            self.wait_until(partial(self.is_live, instance), f"{instance} is live")
 
     def is_live(self, instance: str) -> bool:
         """Whether this process, not an earlier one of its name, says that it is live."""
