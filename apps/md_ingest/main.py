@@ -23,6 +23,10 @@ from core.runtime.status import Status
 from core.sequencer.redis import RedisCell
 
 
+START_PRICES = {"BTC/USDT": 60_000.0, "ETH/USDT": 2_500.0, "ATOM/USDT": 8.0}
+START_PRICE = 100.0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until the capture ends or it is told to stop; the exit code."""
     args = _parser().parse_args(argv)
@@ -36,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--capture", type=Path, metavar="FILE", help="a recorded Binance stream, gzipped or plain")
     source.add_argument("--synthetic", action="store_true", help="a seeded market that never ends")
     made.add_argument("--seed", type=int, default=7, help="of the synthetic market (default: 7)")
+    made.add_argument(
+        "--start-price", type=float, metavar="PRICE", help="of the synthetic market (default: a usual one)"
+    )
     made.add_argument("--speed", type=speed, default=1.0, help="market seconds per second, or max (default: 1)")
     return made
 
@@ -46,8 +53,9 @@ def _assemble(config: Config, args: argparse.Namespace) -> Parts:
         known = ", ".join(each.symbol for each in config.instruments)
         raise ConfigError(f"--symbol is {args.symbol!r}; allowed (config: instruments): {known}")
     instance = instance_of(args.symbol)
+    price = args.start_price or START_PRICES.get(args.symbol, START_PRICE)
     opened: Callable[[], Source] = (
-        (lambda: SyntheticSource(SyntheticMarket(instrument, args.seed)))
+        (lambda: SyntheticSource(SyntheticMarket(instrument, args.seed, price)))
         if args.synthetic
         else (lambda: CaptureSource(args.capture, args.symbol))
     )

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from apps.md_ingest.main import START_PRICES
 from core.capture import CaptureSource
 from core.config import load_config
 from core.market.source import Source
@@ -80,9 +81,14 @@ def run(folder: Path, *, seconds: float, seed: int, loss: float, fork: bool) -> 
         Ingest("ATOM/USDT", ("--synthetic", "--seed", str(seed), "--speed", "5")),
     )  # fmt: skip
     recording: tuple[Source, bool] = (
-        (CaptureSource(CAPTURE, "BTC/USDT"), True) if recorded else (SyntheticSource(SyntheticMarket(btc, 7)), False)
+        (CaptureSource(CAPTURE, "BTC/USDT"), True)
+        if recorded
+        else (SyntheticSource(SyntheticMarket(btc, 7, START_PRICES["BTC/USDT"])), False)
     )
-    sources = {"BTC/USDT": recording, "ATOM/USDT": (SyntheticSource(SyntheticMarket(atom, seed)), False)}
+    sources = {
+        "BTC/USDT": recording,
+        "ATOM/USDT": (SyntheticSource(SyntheticMarket(atom, seed, START_PRICES["ATOM/USDT"])), False),
+    }
     world = World(folder, ingests, loss=loss, seed=seed)
     done: list[str] = []
     wrong: list[str] = []
