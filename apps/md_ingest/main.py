@@ -22,7 +22,6 @@ from core.runtime.process import Parts, assemble, guarded, parser, speed
 from core.runtime.status import Status
 from core.sequencer.redis import RedisCell
 
-
 START_PRICES = {"BTC/USDT": 60_000.0, "ETH/USDT": 2_500.0, "ATOM/USDT": 8.0}
 START_PRICE = 100.0
 
