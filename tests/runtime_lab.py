@@ -24,7 +24,7 @@ from core.runtime.status import Status
 from core.sequencer.memory import MemoryCell, MemoryServer
 from core.sequencer.records import Commit, Committed
 
-QUICK = Pulse(beat=0.002, ping=0.01, silence=0.2, tail=0.002, sync=0.004, trim=1e9, leave=0.2, backoff_max=0.02)
+QUICK = Pulse(beat=0.002, ping=0.01, silence=5.0, tail=0.002, sync=0.004, trim=1e9, leave=0.2, backoff_max=0.02)
 BTC = "BTC/USDT"
 
 
