@@ -76,10 +76,9 @@ class Daemon:
 
     def restart(self) -> int:
         """Start it again; how often that was necessary in the last minute."""
-        now = time.monotonic()
-        self.restarts.append(now)
+        self.restarts.append(time.monotonic())
         self.start()
-        return sum(now - at < 60 for at in self.restarts)
+        return sum(self.restarts[-1] - at < 60 for at in self.restarts)
 
     def last_error(self) -> str:
         """The last line that it has said."""
@@ -117,11 +116,10 @@ class Daemon:
         if process is None or process.poll() is not None:
             return True
         process.terminate()
-        deadline = time.monotonic() + LEAVE_S
-        while process.poll() is None and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        left = process.poll() is not None
-        if not left:
+        try:
+            await asyncio.to_thread(process.wait, LEAVE_S)
+        except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
-        return left
+            return False
+        return True

@@ -70,9 +70,7 @@ class Follower:
             await self._begin()
         else:
             wanted = [
-                name
-                for name, seq in self.lasts.items()
-                if seq > self._after and topics.covered(self._patterns, name)
+                name for name, seq in self.lasts.items() if seq > self._after and topics.covered(self._patterns, name)
             ]
             for _, line in await self._cell.read(wanted, self._after, upto):
                 self._picture.fold(line)
@@ -82,11 +80,12 @@ class Follower:
 
     async def _begin(self) -> None:
         """Start from how things stand, without telling the past again."""
+        self._picture.quiet = True
         for name in sorted(self.lasts, key=self.lasts.__getitem__):
             if topics.covered(LATEST, name) or name == self._patterns[-1]:
                 for line in await self._cell.tail(name, 1):
                     self._picture.fold(line)
-        self._picture.recent.clear()
+        self._picture.quiet = False
 
     async def _prices(self, before: dict[str, int]) -> None:
         """The newest prices; those in between would be too many to read and too fast to be seen."""

@@ -26,6 +26,7 @@ from core.contracts import (
     StrategyFailed,
     Watermark,
 )
+from core.errors import CodecError
 
 RECENT = 200
 RATE_WINDOW_S = 3.0
@@ -90,6 +91,7 @@ class Picture:
         rows: the processes.
         server: the Redis server in words.
         recent: the newest happenings, oldest first.
+        quiet: whether what is folded is past, and not told.
     """
 
     instrument: Instrument
@@ -106,6 +108,7 @@ class Picture:
     rows: list[Row] = field(default_factory=list)
     server: str = ""
     recent: deque[Happening] = field(default_factory=lambda: deque(maxlen=RECENT))
+    quiet: bool = False
     _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     # -- rates
@@ -141,7 +144,7 @@ class Picture:
         """Take in a line of the order; one that cannot be read is left to the services, who report it."""
         try:
             event = codec.decode_line(line, codec.header_of(line))
-        except codec.CodecError:
+        except CodecError:
             return
         if isinstance(event, Watermark):
             self.market_ns = max(self.market_ns, event.market_ns)
@@ -166,8 +169,9 @@ class Picture:
 
     def tell(self, kind: str, text: str, *, good: bool = True, at_ns: int = 0) -> None:
         """Add a happening, at the market time of now unless another is given."""
-        self.recent.append(Happening(at_ns or self.market_ns, kind, text, good))
-        self.counts["happenings"] += 1
+        if not self.quiet:
+            self.recent.append(Happening(at_ns or self.market_ns, kind, text, good))
+            self.counts["happenings"] += 1
 
     def _position(self, position: PositionSnapshot) -> None:
         key = position.symbol, position.strategy_id
@@ -209,10 +213,11 @@ class Picture:
         return f"{price:,.{max(0, -int(exponent))}f}"
 
     def position_text(self, position: PositionSnapshot) -> str:
-        """ "long 0.003 BTC/USDT at 61,737.60, realized -0.12 before fees, sma_cross_v1"."""
+        """ "long 0.003 BTC/USDT at 61,737.60, realized -0.12", and the strategy where it is one's."""
         held = f"{'long' if position.qty > 0 else 'short'} {abs(position.qty):g} {position.symbol}"
         what = f"{held} at {self.money(position.avg_price)}" if position.qty else f"flat {position.symbol}"
-        return f"{what}, realized {position.realized_pnl:+,.2f}, {position.strategy_id or 'account'}"
+        whose = f", {position.strategy_id}" if position.strategy_id else ""
+        return f"{what}, realized {position.realized_pnl:+,.2f}{whose}"
 
 
 def decision_text(decision: RiskDecision) -> str:

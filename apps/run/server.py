@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,7 +35,7 @@ class Server:
         self.url = url
         self.embedded = embedded
         self.remark = remark
-        self.restarts = 0
+        self.restarts: deque[float] = deque()
 
     @property
     def owned(self) -> bool:
@@ -63,6 +65,12 @@ class Server:
         """
         if self.embedded is not None:
             await asyncio.to_thread(self.embedded.start)
+
+    async def restart(self) -> int:
+        """Start our own again on its data; how often that was necessary in the last minute."""
+        self.restarts.append(time.monotonic())
+        await self.start()
+        return sum(self.restarts[-1] - at < 60 for at in self.restarts)
 
     async def stop(self) -> None:
         """End our own in peace; its data are complete on disk."""

@@ -23,8 +23,6 @@ SERVICE_ORDER = ("portfolio_manager", "paper_trader", "risk_engine", "strategy_r
 LIVE_S = 60.0
 RESTARTS_MAX = 5
 POLL_S = 0.05
-QUIET_S = 1.0
-CATCH_UP_S = 30.0
 
 
 class Supervisor:
@@ -37,7 +35,9 @@ class Supervisor:
         hung: who had to be killed at the end.
     """
 
-    def __init__(self, config: Config, server: Server, picture: Picture, *, services: Sequence[Daemon], ingest: Daemon):
+    def __init__(
+        self, config: Config, server: Server, picture: Picture, *, services: Sequence[Daemon], ingest: Daemon
+    ) -> None:
         """
         Args:
             config: of the run.
@@ -50,7 +50,6 @@ class Supervisor:
         self.restarts = 0
         self.hung: list[str] = []
         self._server, self._picture = server, picture
-        self._server_restarts: list[float] = []
         self._stopping: set[str] = set()
         self._health: dict[str, dict[str, Any]] = {}
         self._inputs = {
@@ -118,10 +117,7 @@ class Supervisor:
         """
         if self._server.dead:
             self._picture.tell("process", "Redis was killed; starting it again on its data", good=False)
-            now = time.monotonic()
-            self._server_restarts = [at for at in self._server_restarts if now - at < 60] + [now]
-            self._count("Redis", len(self._server_restarts))
-            await self._server.start()
+            self._count("Redis", await self._server.restart())
         for daemon in self.daemons:
             if daemon.code is not None and daemon.instance not in self._stopping:
                 self._revive(daemon)
@@ -131,7 +127,9 @@ class Supervisor:
             if daemon is self.ingest and daemon.code == 0:
                 return
             raise NjordError(f"{daemon.instance} has stopped (exit {daemon.code}): {daemon.last_error()}")
-        self._picture.tell("process", f"{daemon.instance} was killed ({daemon.ended_by}); starting it again", good=False)
+        self._picture.tell(
+            "process", f"{daemon.instance} was killed ({daemon.ended_by}); starting it again", good=False
+        )
         self._count(daemon.instance, daemon.restart())
 
     def _count(self, name: str, lately: int) -> None:
@@ -150,7 +148,7 @@ class Supervisor:
         asked = await asyncio.gather(*(daemon.health() for daemon in self.daemons))
         self._health = {daemon.instance: report for daemon, report in zip(self.daemons, asked, strict=True)}
         self._picture.rows = [self._row(daemon, self._health[daemon.instance], lasts) for daemon in self.daemons]
-        self._picture.server = self._server.text + (f", restarted {n} times" if (n := self._server.restarts) else "")
+        self._picture.server = self._server.text + (f", restarts {n}" if (n := len(self._server.restarts)) else "")
 
     def _row(self, daemon: Daemon, said: Mapping[str, Any], lasts: Mapping[str, int]) -> Row:
         if not daemon.started:
@@ -171,7 +169,7 @@ class Supervisor:
 
     def caught_up(self, lasts: Mapping[str, int]) -> bool:
         """Whether every service has handled everything that it listens to, as of the last look."""
-        reports = {daemon.instance: self._health.get(daemon.instance, {}) for daemon in self.services}
+        reports = {daemon.instance: self._health.get(daemon.instance, {}) for daemon in self.services if daemon.started}
         return all(
             report.get("state") == "live" and not self._lag(instance, report, lasts)
             for instance, report in reports.items()

@@ -1,0 +1,162 @@
+"""Run the whole system on paper: a Redis, every daemon as its own process, and a view of what they do.
+
+The market is a recorded Binance stream (--capture) or a seeded synthetic one. Ctrl-C, the end of the capture or --for
+ends everything in order, with a summary. A run that was interrupted goes on when it is started again with the same
+market; otherwise the data of the run before are put aside. Exit code 0; 1 if a process failed; 2 for wrong usage or
+configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from apps.run.leftovers import OWN_LOCK
+from apps.run.picture import Picture
+from apps.run.session import Outcome, Plan, Session
+from apps.run.summary import describe
+from apps.run.view import open_view
+from core.config import Config
+from core.errors import ConfigError, NjordError
+from core.runtime.locks import InstanceLock
+from core.runtime.process import EXIT_FAILED, EXIT_USAGE, config_of, parser, speed
+
+SPEED_OF_CAPTURE = "10"
+SPEED_OF_SYNTHETIC = "1"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until it ends or is told to stop; the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        plan = plan_of(args, config_of(args))
+        lock = InstanceLock(plan.config.paths.run_dir / "locks", OWN_LOCK)
+    except NjordError as error:
+        _complain(str(error))
+        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
+    try:
+        return _run(plan, args)
+    finally:
+        lock.release()
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = parser("apps.run", __doc__)
+    made.set_defaults(profile="demo")
+    made.add_argument("--symbol", default="BTC/USDT", help="what to trade (default: BTC/USDT)")
+    made.add_argument("--capture", type=Path, metavar="FILE", help="a recorded Binance stream (default: synthetic)")
+    made.add_argument("--speed", type=_speed_text, metavar="N", help="market seconds per second, or max (10; 1)")
+    made.add_argument("--seed", type=int, default=7, help="of the synthetic market (default: 7)")
+    made.add_argument("--fresh", action="store_true", help="start over, even if the last run could go on")
+    made.add_argument("--plain", action="store_true", help="plain lines, also on a terminal")
+    made.add_argument("--for", type=_seconds, dest="seconds", metavar="SECONDS", help="stop after so long")
+    return made
+
+
+def _speed_text(text: str) -> str:
+    speed(text)  # md_ingest reads it again; a mistake should be found before anything has started
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a number of seconds above 0")
+    return value
+
+
+def plan_of(args: argparse.Namespace, config: Config) -> Plan:
+    """What the options ask for.
+
+    Raises:
+        ConfigError: the symbol is not configured, or the capture is not there.
+    """
+    instrument = next((each for each in config.instruments if each.symbol == args.symbol), None)
+    if instrument is None:
+        known = ", ".join(each.symbol for each in config.instruments)
+        raise ConfigError(f"--symbol is {args.symbol!r}; allowed (config: instruments): {known}")
+    pace = args.speed or (SPEED_OF_CAPTURE if args.capture else SPEED_OF_SYNTHETIC)
+    if args.capture:
+        if not args.capture.is_file():
+            raise ConfigError(
+                f"--capture is {str(args.capture)!r}; allowed: a recorded stream, and there is no such file"
+            )
+        origin: dict[str, str] = {"capture": str(args.capture.resolve()), "bytes": str(args.capture.stat().st_size)}
+        options: tuple[str, ...] = ("--capture", str(args.capture))
+        source = args.capture.name
+    else:
+        origin, options = {"seed": str(args.seed)}, ("--synthetic", "--seed", str(args.seed))
+        source = f"synthetic market, seed {args.seed}"
+    place = ("--config", args.config) if args.config else ("--config-root", args.config_root or ".")
+    profile = ("--profile", args.profile) if args.profile else ()
+    host = ("--host", args.host) if args.host else ()
+    return Plan(
+        config=config,
+        place=(*place, *profile, *host),
+        instrument=instrument,
+        market=("--symbol", args.symbol, *options, "--speed", pace),
+        identity={"symbol": args.symbol, **origin, "profile": args.profile or "", "cell": config.redis.cell},
+        source=f"{source} at {pace if pace == 'max' else pace.removesuffix('x') + 'x'}",
+        fresh=args.fresh,
+        seconds=args.seconds,
+    )
+
+
+def _run(plan: Plan, args: argparse.Namespace) -> int:
+    picture = Picture(plan.instrument, plan.source)
+    picture.tell("note", f"{plan.instrument.symbol}, {plan.source}, on paper")
+    if not any(plan.instrument.symbol in each["symbols"] for each in plan.config.strategy_entries if each["enabled"]):
+        picture.tell("note", f"no enabled strategy trades {plan.instrument.symbol}", good=False)
+    view = open_view(plain=args.plain)
+    try:
+        outcome = asyncio.run(Session(plan, view, picture).run())
+    except NjordError as error:
+        view.close()
+        _complain(str(error))
+        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
+    finally:
+        view.close()
+    sys.stdout.write("\n".join(_report(outcome, plan, picture)) + "\n")
+    sys.stdout.flush()
+    if outcome.failure:
+        _complain(outcome.failure)
+        return EXIT_FAILED
+    return 0
+
+
+def _report(outcome: Outcome, plan: Plan, picture: Picture) -> list[str]:
+    """The summary."""
+    said = [f"run: {remark}" for remark in outcome.remarks]
+    summary = outcome.summary
+    if summary is None:
+        return said
+    said.append(f"run: {outcome.why or 'failed'}")
+    if not summary.published:
+        said.append("  nothing was published: the cell already holds all of this market" if not outcome.failure else "")
+    said += [f"  {line}" for line in describe(summary, picture)]
+    hung = f"; had to be killed: {', '.join(outcome.hung)}" if outcome.hung else ""
+    said.append(f"  trouble    {summary.dead_letters:,} dead letters, {outcome.restarts:,} restarts{hung}")
+    journals = _shown(plan.config.paths.journal_dir)
+    said.append(f"  journals   {journals}")
+    said.append(
+        f"  prove it   {_shown(sys.executable)} -m backtest.parity --journal-dir {journals} {' '.join(plan.place)}"
+    )
+    return said
+
+
+def _shown(path: Path | str) -> str:
+    """A path as the user would write it: relative where it lies below."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"run: {text}\n")
+    sys.stderr.flush()
