@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,9 @@ class FaultyCell(MemoryCell):
 class Process:
     """One service in its shell."""
 
-    def __init__(self, lab: Lab, service: Service, content: Content, *, host: str, watches, timing, pulse) -> None:
+    def __init__(
+        self, lab: Lab, service: Service, content: Content, *, host: str, watches, timing, pulse, plugins
+    ) -> None:
         self.instance = f"{service.name}.main"
         self.file = lab.journals.parent / f"settings-{len(lab.processes)}.json"
         self.written = 0
@@ -143,7 +145,7 @@ class Process:
             self.cell,
             Runner(service, self.instance),
             self.committer,
-            settings=Settings(self.read, service.build, files=lambda: [self.file]),
+            settings=Settings(self.read, service.build, files=lambda: [self.file], plugins=plugins),
             status=self.status,
             watches=watches,
             timing=timing,
@@ -218,11 +220,12 @@ class Lab:
         watches: Sequence[Watch] = (),
         timing: Timing | None = None,
         pulse: Pulse = QUICK,
+        plugins: Callable[[Content], Iterable[str]] = lambda content: (),
     ) -> Process:
         """One more process, not started."""
         made = Process(
             self, service or tally(), content or {}, host=host, watches=watches,
-            timing=timing or Timing(reload_s=0.0, watch_s=0.0), pulse=pulse,
+            timing=timing or Timing(reload_s=0.0, watch_s=0.0), pulse=pulse, plugins=plugins,
         )  # fmt: skip
         self.processes.append(made)
         return made

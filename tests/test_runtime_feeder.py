@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -113,7 +114,7 @@ async def test_a_server_restart_in_the_middle_loses_and_doubles_no_trade(tmp_pat
     """The server goes away with a commit unanswered and comes back with all its data."""
     server = MemoryServer()
     ingest = Ingest(server, tmp_path)
-    restarts = []
+    restarts: list[int] = []
 
     def restart(commit):
         if len(restarts) < 3 and len(trades(server)) > 6 * len(restarts):
@@ -131,7 +132,7 @@ async def test_a_server_with_older_data_stops_the_source(tmp_path):
     """What was published is gone: the source must not publish behind it as if nothing had happened."""
     server = MemoryServer()
     ingest = Ingest(server, tmp_path)
-    disk = []
+    disk: list[Any] = []
 
     def restart(commit):
         if not disk and len(trades(server)) > 6:
