@@ -11,6 +11,8 @@ from threading import Thread
 from core import codec
 from core.runtime.status import Status
 
+CLOSE_S = 0.1
+
 
 class Health:
     """The endpoint of one process."""
@@ -40,7 +42,8 @@ class Health:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Answer)
         self._server.daemon_threads = True
-        Thread(target=self._server.serve_forever, name="health", daemon=True).start()
+        # The interval is how long `close` takes: half a second by default, which every stop would have to wait for.
+        Thread(target=self._server.serve_forever, args=(CLOSE_S,), name="health", daemon=True).start()
 
     @property
     def url(self) -> str:
