@@ -21,7 +21,8 @@ KINDS = {
     "process": "yellow",
     "note": "dim",
 }
-STATES = {"live": "green", "finished": "dim", "-": "dim", "down": "bold red", "failed": "bold red"}
+WIDE = 100
+STATES = {"live": "green", "finished": "dim", "stopped": "dim", "-": "dim", "down": "bold red", "failed": "bold red"}
 
 
 class ScreenView:
@@ -47,17 +48,18 @@ class ScreenView:
 
 def draw(picture: Picture, width: int, height: int) -> RenderableType:
     """The whole screen, exactly as high as the terminal."""
+    account = _account(picture)
     top: list[RenderableType] = [
         _header(picture, width),
         _market(picture, width),
         _rule("account"),
-        *_account(picture),
+        *account,
         _rule("processes"),
         _processes(picture, width),
+        Text(f" redis: {picture.server}", style="dim", no_wrap=True, overflow="ellipsis"),
         _rule(f"happenings: {_totals(picture)}"),
     ]
-    used = 6 + len(_account(picture)) + 1 + len(picture.rows) + 1
-    room = max(1, height - used)
+    room = max(1, height - len(top) - len(picture.rows))  # the table has a line of headings too
     newest = list(picture.recent)[-room:]
     return Group(*top, *(_happening(each) for each in newest))
 
@@ -87,8 +89,10 @@ def _market(picture: Picture, width: int) -> Text:
     left = Text.assemble(f" {utc(picture.market_ns)} UTC  ")
     if picture.price:
         left.append(picture.money(picture.price), style="bold yellow")
-        left.append(f"  bid {picture.money(picture.bid)}  ask {picture.money(picture.ask)}")
-    right = Text(f"{picture.events_per_s:,.0f}/s  {picture.pace:.1f}x ")
+        bid, ask = picture.money(picture.bid), picture.money(picture.ask)
+        left.append(f"  bid {bid}  ask {ask}" if width >= WIDE else f"  {bid} / {ask}")
+    events = "events/s" if width >= WIDE else "/s"
+    right = Text(f"{picture.events_per_s:,.0f} {events}  {picture.pace:.1f}x ")
     return _spread(left, right, width)
 
 
@@ -114,12 +118,13 @@ def _processes(picture: Picture, width: int) -> Table:
     table = Table(box=None, expand=True, pad_edge=True, padding=(0, 1), show_edge=False)
     table.add_column("process", no_wrap=True, ratio=3, overflow="ellipsis", header_style="dim")
     table.add_column("state", no_wrap=True, ratio=2, overflow="ellipsis", header_style="dim")
-    names = ("seq", "lag", "journalled", "dead", "restarts") if width >= 100 else ("seq", "lag", "lines", "dead", "rst")
+    names = (
+        ("seq", "lag", "journalled", "dead", "restarts") if width >= WIDE else ("seq", "lag", "lines", "dead", "rst")
+    )
     for name in names:
         table.add_column(name, no_wrap=True, justify="right", ratio=1, header_style="dim")
     for row in picture.rows:
         table.add_row(*_cells(row))
-    table.add_row("redis", Text(picture.server, no_wrap=True), "", "", "", "", "")
     return table
 
 

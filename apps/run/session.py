@@ -25,9 +25,10 @@ from core.errors import NjordError
 
 REFRESH_S = 0.25
 TEND_S = 0.1
-QUIET_S = 1.0
-CATCH_UP_S = 30.0
-CATCH_UP_STOPPED_S = 3.0
+CATCH_UP = 30.0, 1.0
+"""At the end of a capture: the longest wait for the services, and how long nothing new must have come, s."""
+CATCH_UP_STOPPED = 3.0, 0.3
+"""The same where somebody waits for the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Session:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
                 loop.add_signal_handler(number, self._stop.set)
         config = self._plan.config
         last = read_note(config)
@@ -214,8 +215,8 @@ class Session:
         self._note.ended = True
 
     async def _catch_up(self, supervisor: Supervisor, follower: Follower) -> None:
-        """Let the services handle everything: until all have, and nothing new has come for a second."""
-        limit_s = CATCH_UP_STOPPED_S if self._stop.is_set() else CATCH_UP_S
+        """Let the services handle everything: until all have, and nothing new has come for a while."""
+        limit_s, quiet_s = CATCH_UP_STOPPED if self._stop.is_set() else CATCH_UP
         deadline = time.monotonic() + limit_s
         quiet_since, upto = time.monotonic(), 0
         while time.monotonic() < deadline:
@@ -223,7 +224,7 @@ class Session:
             now = max(follower.lasts.values(), default=0)
             if now != upto or not supervisor.caught_up(follower.lasts):
                 quiet_since, upto = time.monotonic(), now
-            elif min(time.monotonic(), self._looked) - quiet_since > QUIET_S:
+            elif min(time.monotonic(), self._looked) - quiet_since > quiet_s:
                 return
             await asyncio.sleep(TEND_S)
         self._remark(f"the services have not caught up within {limit_s:g} s")

@@ -52,6 +52,7 @@ class Supervisor:
         self._server, self._picture = server, picture
         self._stopping: set[str] = set()
         self._health: dict[str, dict[str, Any]] = {}
+        self._known: dict[str, dict[str, Any]] = {}
         self._inputs = {
             f"{service.name}.main": tuple(service.inputs(content_for(service.name, config))) for service in SERVICES
         }
@@ -147,16 +148,19 @@ class Supervisor:
         """
         asked = await asyncio.gather(*(daemon.health() for daemon in self.daemons))
         self._health = {daemon.instance: report for daemon, report in zip(self.daemons, asked, strict=True)}
-        self._picture.rows = [self._row(daemon, self._health[daemon.instance], lasts) for daemon in self.daemons]
+        self._known.update({name: report for name, report in self._health.items() if report})
+        self._picture.rows = [self._row(daemon, lasts) for daemon in self.daemons]
         self._picture.server = self._server.text + (f", restarts {n}" if (n := len(self._server.restarts)) else "")
 
-    def _row(self, daemon: Daemon, said: Mapping[str, Any], lasts: Mapping[str, int]) -> Row:
+    def _row(self, daemon: Daemon, lasts: Mapping[str, int]) -> Row:
+        said = self._known.get(daemon.instance, {})  # the last figures of one that has ended stay
         if not daemon.started:
             state = "-"
         elif daemon.code is not None:
-            state = "finished" if daemon.code == 0 else "down"
+            ended = "stopped" if daemon.instance in self._stopping else "finished"
+            state = ended if daemon.code == 0 else "down"
         else:
-            state = said.get("state", "starting")
+            state = self._health[daemon.instance].get("state", "silent" if said else "starting")
         return Row(
             daemon.instance, state, said.get("seq", 0), self._lag(daemon.instance, said, lasts),
             said.get("journalled", 0), said.get("dead_letters", 0), len(daemon.restarts),
