@@ -58,6 +58,7 @@ def _assemble(config: Config, args: argparse.Namespace) -> Parts:
         if args.synthetic
         else (lambda: CaptureSource(args.capture, args.symbol))
     )
+    opened()  # what cannot be opened is said before anybody waits for this instance
     cell = RedisCell(config.redis.url, config.redis.cell)
     status = Status(instance)
     committer = Committer(cell, instance, config.runtime.lease_ttl_ms, host=args.host)

@@ -120,19 +120,18 @@ def guarded(instance: str, args: argparse.Namespace, assemble: Callable[[Config]
     """Load, assemble and run; whatever ends it is the last line on standard error, and the exit code."""
     try:
         config = config_of(args)
+        _make_folders(config)
         setup_json_logging(str(config.paths.log_dir), instance)
         parts = assemble(config)
-    except ConfigError as error:
-        return _ended(instance, EXIT_USAGE, error)
     except (NjordError, OSError) as error:
-        return _ended(instance, EXIT_FAILED, error)
+        return _ended(instance, error)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(config, parts))
     except Exception as error:  # whatever it is must be the last line, not a silent restart
         if not isinstance(error, NjordError):
             log.exception("crashed")
-        return _ended(instance, EXIT_FAILED, error)
+        return _ended(instance, error)
     finally:
         for lock in parts.locks:
             lock.release()
@@ -140,17 +139,32 @@ def guarded(instance: str, args: argparse.Namespace, assemble: Callable[[Config]
     return 0
 
 
-def _ended(instance: str, code: int, error: Exception) -> int:
+def _make_folders(config: Config) -> None:
+    """Before anybody hears of this process: whoever has joined a cell is waited for.
+
+    Raises:
+        NjordError: naming the key and the folder that cannot be made.
+    """
+    for key in type(config.paths).model_fields:
+        folder = getattr(config.paths, key)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NjordError(f"paths.{key} is {str(folder)!r}, which cannot be made: {error.strerror}") from None
+
+
+def _ended(instance: str, error: Exception) -> int:
+    code = EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
     reason = f"{type(error).__name__}: {error}"
-    log.error("failed", reason=reason, exit_code=code)
+    if structlog.is_configured():
+        log.error("failed", reason=reason, exit_code=code)
     print(f"njord: {instance} stopped (exit {code}): {reason}", file=sys.stderr, flush=True)  # noqa: T201
     return code
 
 
 async def _run(config: Config, parts: Parts) -> None:
     shell, status = parts.shell, parts.status
-    service = status.instance.partition(".")[0]
-    health = Health(status, dict(config.runtime.health_ports).get(service, 0))  # type: ignore[call-overload]
+    health = _health(config, status)
     note = config.paths.run_dir / f"{status.instance}.json"
     note.write_bytes(codec.encode_state({"pid": os.getpid(), "health": health.url, "instance": status.instance}))
     loop = asyncio.get_running_loop()
@@ -166,6 +180,21 @@ async def _run(config: Config, parts: Parts) -> None:
     finally:
         note.unlink(missing_ok=True)
         health.close()
+
+
+def _health(config: Config, status: Status) -> Health:
+    """The endpoint.
+
+    Raises:
+        ConfigError: its port cannot be used.
+    """
+    service = status.instance.partition(".")[0]
+    port = dict(config.runtime.health_ports).get(service, 0)  # type: ignore[call-overload]
+    try:
+        return Health(status, port)
+    except OSError as error:
+        key = f"runtime.health_ports.{service}"
+        raise ConfigError(f"{key} is {port}: {error.strerror}; allowed: a free port, or 0 for any") from None
 
 
 def assemble(
