@@ -64,11 +64,11 @@ class Runner:
         self.handler: Handler | None = None
         self.inputs: tuple[str, ...] = ()
         """The subscriptions that the configuration asks for."""
+        self._observations = topics.observations_of(instance)
 
     def is_observation(self, topic: str) -> bool:
         """Whether a channel carries what this instance's own shell observed."""
-        found = topics.find(topic)
-        return bool(found and found.role is topics.Role.OBSERVATION and topic.endswith("." + self.instance))
+        return topic in self._observations
 
     def step(self, topic: str, line: bytes, header: codec.Header) -> list[Item]:
         """Handle one line; what cannot be read becomes a dead letter, and the handler is told."""

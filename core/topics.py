@@ -170,6 +170,15 @@ def owns(instance: str, name: str) -> bool:
     return True
 
 
+def observations_of(instance: str) -> frozenset[str]:
+    """The channels on which this instance's own shell says what it has observed.
+
+    >>> sorted(observations_of("risk_engine.main"))[0]
+    'control.config.risk_engine.main'
+    """
+    return frozenset(topic.name.format(instance=instance) for topic in TOPICS if topic.role is Role.OBSERVATION)
+
+
 def says(service: str, instance: str, name: str) -> bool:
     """Whether this instance's handler may publish on this channel."""
     topic = find(name)

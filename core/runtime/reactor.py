@@ -206,8 +206,9 @@ class Reactor:
 
     async def _turn(self, messages: list[Message], fence: int) -> None:
         """Handle everything that has come, then look at the clock."""
-        for topic in dict.fromkeys(topic for topic, _ in messages):
-            await self._observe_before(topic)
+        if self._watches:
+            for topic in dict.fromkeys(topic for topic, _ in messages):
+                await self._observe_before(topic)
         for topic, line in messages:
             self._receive(topic, line, fence)
             if len(self._outputs) >= FLUSH_ITEMS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
@@ -25,6 +26,7 @@ _SHA = {name: sha1(source, usedforsecurity=False).hexdigest() for name, source i
 
 
 LOAD_BATCH = 500
+NAMES_KEPT = 4096
 
 
 def prefixes(cell: str) -> tuple[str, str]:
@@ -165,8 +167,12 @@ class RedisCell:
         inbox = Inbox()
         skip = len(self._channels)
 
+        @lru_cache(maxsize=NAMES_KEPT)
+        def name_of(channel: bytes) -> str:
+            return channel.decode()[skip:]
+
         def push(channel: bytes, line: bytes) -> None:
-            inbox.put(channel.decode()[skip:], line)
+            inbox.put(name_of(channel), line)
 
         if self._sub is not None:
             self._sub.close()
