@@ -8,23 +8,31 @@ that is missed is marked; it does not change the exit code.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import platform
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import busiest, commit, journal, parity, recovery, startup, tick_to_fill
 from bench.figures import Outcome, table
 from bench.lab import ROOT
 from core.embedded import find_server
 from core.errors import NjordError
 
-MEASUREMENTS = ("commit", "tick_to_fill", "busiest", "startup", "recovery", "journal", "parity")
+MEASUREMENTS: dict[str, Callable[[Path, int], Outcome]] = {
+    "commit": commit.measure,
+    "tick_to_fill": tick_to_fill.measure,
+    "busiest": busiest.measure,
+    "startup": startup.measure,
+    "recovery": recovery.measure,
+    "journal": journal.measure,
+    "parity": parity.measure,
+}
 ROUNDS = 5
 
 
@@ -72,10 +80,8 @@ def _count(text: str) -> int:
 
 
 def _measure(name: str, rounds: int) -> Outcome:
-    module = importlib.import_module(f"bench.{name}")
     with tempfile.TemporaryDirectory(prefix="njord-bench-") as folder:
-        outcome: Outcome = module.measure(Path(folder), rounds)
-    return outcome
+        return MEASUREMENTS[name](Path(folder), rounds)
 
 
 def _machine() -> dict[str, Any]:
