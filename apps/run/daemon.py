@@ -88,7 +88,8 @@ class Daemon:
                 lines = file.read().decode("utf-8", "replace").split("\n")
         except OSError:
             return f"nothing, and {self.out} cannot be read"
-        return next((line.strip() for line in reversed(lines) if line.strip()), "nothing was said")
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "nothing was said")
+        return said.removeprefix(f"njord: {self.instance} stopped (exit {self.code}): ")
 
     async def health(self) -> dict[str, Any]:
         """What it says of itself; empty if it says nothing."""

@@ -13,6 +13,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from apps.run.leftovers import OWN_LOCK
@@ -114,15 +115,14 @@ def _run(plan: Plan, args: argparse.Namespace) -> int:
     picture.tell("note", f"{plan.instrument.symbol}, {plan.source}, on paper")
     if not any(plan.instrument.symbol in each["symbols"] for each in plan.config.strategy_entries if each["enabled"]):
         picture.tell("note", f"no enabled strategy trades {plan.instrument.symbol}", good=False)
-    view = open_view(plain=args.plain)
     try:
-        outcome = asyncio.run(Session(plan, view, picture).run())
+        with closing(open_view(plain=args.plain)) as view:
+            outcome = asyncio.run(Session(plan, view, picture).run())
     except NjordError as error:
-        view.close()
         _complain(str(error))
         return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
-    finally:
-        view.close()
+    if view.keeps_lines:
+        outcome.remarks.clear()  # they are there to read
     sys.stdout.write("\n".join(_report(outcome, plan, picture)) + "\n")
     sys.stdout.flush()
     if outcome.failure:
@@ -135,11 +135,11 @@ def _report(outcome: Outcome, plan: Plan, picture: Picture) -> list[str]:
     """The summary."""
     said = [f"run: {remark}" for remark in outcome.remarks]
     summary = outcome.summary
-    if summary is None:
-        return said
+    if summary is None or (outcome.failure and not summary.published):
+        return said  # the failure says it all
     said.append(f"run: {outcome.why or 'failed'}")
-    if not summary.published:
-        said.append("  nothing was published: the cell already holds all of this market" if not outcome.failure else "")
+    if outcome.ended and not summary.published:
+        said.append("  nothing was published: the cell already holds all of this capture")
     said += [f"  {line}" for line in describe(summary, picture)]
     hung = f"; had to be killed: {', '.join(outcome.hung)}" if outcome.hung else ""
     said.append(f"  trouble    {summary.dead_letters:,} dead letters, {outcome.restarts:,} restarts{hung}")

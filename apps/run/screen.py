@@ -28,6 +28,8 @@ STATES = {"live": "green", "finished": "dim", "stopped": "dim", "-": "dim", "dow
 class ScreenView:
     """Draws a picture on the terminal's second screen, which leaves nothing behind."""
 
+    keeps_lines = False
+
     def __init__(self, console: Console | None = None) -> None:
         """
         Args:
@@ -56,7 +58,7 @@ def draw(picture: Picture, width: int, height: int) -> RenderableType:
         *account,
         _rule("processes"),
         _processes(picture, width),
-        Text(f" redis: {picture.server}", style="dim", no_wrap=True, overflow="ellipsis"),
+        Text(f" {picture.server}", style="dim", no_wrap=True, overflow="ellipsis"),
         _rule(f"happenings: {_totals(picture)}"),
     ]
     room = max(1, height - len(top) - len(picture.rows))  # the table has a line of headings too

@@ -49,8 +49,9 @@ class Server:
 
     @property
     def text(self) -> str:
-        """In words: "our own at 127.0.0.1:6379"."""
-        return f"{'embedded' if self.owned else 'external'} {urlsplit(self.url).netloc.rpartition('@')[2] or self.url}"
+        """In words: "embedded Redis 127.0.0.1:6379"."""
+        place = urlsplit(self.url).netloc.rpartition("@")[2] or self.url
+        return f"{'embedded' if self.owned else 'external'} Redis {place}"
 
     @property
     def dead(self) -> bool:

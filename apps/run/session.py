@@ -62,6 +62,7 @@ class Outcome:
 
     Attributes:
         why: what ended it, in words.
+        ended: whether it was the end of the market.
         failure: the error that ended it; empty for none.
         summary: its figures; None if it never began.
         restarts: how often a process or the server had to be started again.
@@ -70,6 +71,7 @@ class Outcome:
     """
 
     why: str = ""
+    ended: bool = False
     failure: str = ""
     summary: Summary | None = None
     restarts: int = 0
@@ -105,8 +107,9 @@ class Session:
                 loop.add_signal_handler(number, self._stop.set)
         config = self._plan.config
         last = read_note(config)
-        for name in await end_leftovers(config, last):
-            self._remark(f"ended {name}, left over by a run that was killed")
+        left = await end_leftovers(config, last)
+        if left:
+            self._remark(f"ended what a killed run had left: {', '.join(left)}")
         server = await choose_server(config, os.environ)
         self._note.arguments = {**self._plan.identity, "server": "own" if server.owned else safe_url(server.url)}
         if server.remark:
@@ -117,7 +120,8 @@ class Session:
             if done:
                 self._remark(done)
         else:
-            self._remark(f"using Redis at {server.text}: what it holds goes on, nothing is put aside")
+            ignored = "; --fresh is for a Redis of our own" if self._plan.fresh else ""
+            self._remark(f"using the {server.text}: what it holds goes on, nothing is put aside{ignored}")
         await self._with_server(server)
         return self._outcome
 
@@ -212,7 +216,7 @@ class Session:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TEND_S)
         self._outcome.why = "the capture has ended"
-        self._note.ended = True
+        self._outcome.ended = self._note.ended = True
 
     async def _catch_up(self, supervisor: Supervisor, follower: Follower) -> None:
         """Let the services handle everything: until all have, and nothing new has come for a while."""

@@ -13,7 +13,13 @@ HEARTBEAT_S = 5.0
 
 
 class View(Protocol):
-    """What shows a picture."""
+    """What shows a picture.
+
+    Attributes:
+        keeps_lines: whether what it has shown can still be read after it.
+    """
+
+    keeps_lines: bool
 
     def refresh(self, picture: Picture) -> None:
         """Show how things are now; called several times a second."""
@@ -24,6 +30,8 @@ class View(Protocol):
 
 class PlainView:
     """One line per happening, and one every five seconds to say that all is well."""
+
+    keeps_lines = True
 
     def __init__(self, out: TextIO) -> None:
         """
