@@ -150,7 +150,7 @@ class Process:
             watches=watches,
             timing=timing,
         )
-        self.archive = Archive(self.cell, self.instance, lab.journals)
+        self.archive = Archive(self.cell, self.instance, lab.journals, lambda name: name not in lab.gone)
         self.shell = Shell(
             self.cell,
             self.reactor,
@@ -209,6 +209,8 @@ class Lab:
         folder.mkdir(exist_ok=True)
         self.bus = InMemoryBus(self.server)
         self.processes: list[Process] = []
+        self.gone: set[str] = set()
+        """Instances whose process is known to have ended."""
         self.sent = 0
 
     def process(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import structlog
@@ -27,13 +28,17 @@ class Archive:
         synced: per topic, how far it is safe on disk.
     """
 
-    def __init__(self, cell: Cell, instance: str, directory: Path) -> None:
+    def __init__(
+        self, cell: Cell, instance: str, directory: Path, is_running: Callable[[str], bool] = lambda name: True
+    ) -> None:
         """
         Args:
             cell: where the streams are.
             instance: whose topics.
             directory: where the journals are.
+            is_running: whether a process of an instance lives on this host.
         """
+        self._is_running = is_running
         self._cell = cell
         self._instance = instance
         self._directory = directory
@@ -50,14 +55,14 @@ class Archive:
         return not any(is_line(line) for line in last_lines(self._directory, "*.ndjson").values())
 
     async def compare(self) -> None:
-        """Compare the end of every own journal with its stream.
+        """Compare the end of every journal here, whosever it is, with its stream.
 
         Raises:
             HistoryForked: the server holds another line under that number, or less than the journal.
         """
         lasts = await self._cell.last_seqs()
         for path, line in last_lines(self._directory, "*.ndjson").items():
-            topic = self._own_topic(path, line)
+            topic = _topic_of(path, line, lasts)
             if topic is None:
                 continue
             seq = codec.seq_of(line)
@@ -69,15 +74,15 @@ class Archive:
             await self._cell.mark_forked(f"{self._instance}: {found}")
             raise HistoryForked(f"{found}; run scripts/njord_restore.py")
 
-    def _own_topic(self, path: Path, line: bytes) -> str | None:
-        """The topic of a journal of this instance; None for somebody else's file."""
-        if not is_line(line):
-            return None
-        header = codec.header_of(line)
-        event = topics.event_type(header.type)
-        topic = topics.TOPIC_OF_EVENT.get(event) if event else None
-        name = topic.of(codec.decode(line, topic.event)) if topic else path.name.removesuffix(".ndjson")
-        return name if topics.owns(self._instance, name) else None
+    async def vouch(self, host: str, run_id: str) -> None:
+        """Attest for those instances of this host that do not run; call it after `compare`.
+
+        All that they could compare if they were started are these journals, so whoever has compared them may say it
+        in their place. One that runs, or hangs, remembers more than its journals and must speak for itself.
+        """
+        for name, home in (await self._cell.homes()).items():
+            if home == host and name != self._instance and not self._is_running(name):
+                await self._cell.attest(name, run_id)
 
     async def _trimmed(self, topic: str, seq: int, lasts: dict[str, int]) -> bool:
         """Whether the stream once held this number and has dropped it since."""
@@ -177,6 +182,18 @@ class Archive:
         for journal in self._journals.values():
             journal.close()
         self._journals.clear()
+
+
+def _topic_of(path: Path, line: bytes, known: Iterable[str]) -> str | None:
+    """The topic of a journal by its last line; None for a file that is no journal."""
+    if not is_line(line):
+        return None
+    event = topics.event_type(codec.header_of(line).type)
+    if event is not None:
+        topic = topics.TOPIC_OF_EVENT[event]
+        return topic.of(codec.decode(line, event))
+    stem = path.name.removesuffix(".ndjson")
+    return next((name for name in known if name.replace("/", "") == stem), stem)
 
 
 def _sync_all(journals: list[NdjsonJournal]) -> None:

@@ -25,7 +25,7 @@ from core.runtime.archive import Archive
 from core.runtime.committer import Committer
 from core.runtime.driver import Driver
 from core.runtime.health import Health
-from core.runtime.locks import InstanceLock
+from core.runtime.locks import InstanceLock, is_held
 from core.runtime.observers import KillSwitchWatch, Settings
 from core.runtime.reactor import Reactor, Timing
 from core.runtime.shell import Pulse, Shell
@@ -206,13 +206,14 @@ def assemble(
         InstanceBusy: it is already running on this host.
     """
     names = (status.instance, *exclusive)
-    locks = tuple(InstanceLock(config.paths.run_dir / "locks", name) for name in names)
+    folder = config.paths.run_dir / "locks"
+    locks = tuple(InstanceLock(folder, name) for name in names)
     cell = committer.cell
     shell = Shell(
         cell,
         driver,
         committer,
-        Archive(cell, status.instance, config.paths.journal_dir),
+        Archive(cell, status.instance, config.paths.journal_dir, lambda name: is_held(folder, name)),
         status=status,
         exclusive=tuple(
             Committer(cell, name, config.runtime.lease_ttl_ms, host=committer.host, register=False)

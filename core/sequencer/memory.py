@@ -291,6 +291,10 @@ class MemoryCell:
         """Registered instances with their last committed input."""
         return {name: self._data.instances[name].in_seq for name in self._data.owners}
 
+    async def homes(self) -> dict[str, str]:
+        """Registered instances with their last host."""
+        return {name: self._data.instances[name].host for name in self._data.owners}
+
     async def held_positions(self) -> dict[str, int]:
         """Those whose lease is good."""
         now, instances = self._now_ms(), self._data.instances

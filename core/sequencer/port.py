@@ -146,6 +146,10 @@ class Cell(Protocol):
         """Every registered instance with its last committed input."""
         ...
 
+    async def homes(self) -> dict[str, str]:
+        """Every registered instance with the host that had its lease last."""
+        ...
+
     async def held_positions(self) -> dict[str, int]:
         """Those of them whose lease is good: who is running, and how far it is."""
         ...

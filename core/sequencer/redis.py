@@ -169,7 +169,7 @@ class RedisCell:
 
         @lru_cache(maxsize=NAMES_KEPT)
         def name_of(channel: bytes) -> str:
-            return channel.decode()[skip:]
+            return channel.decode("utf-8", "backslashreplace")[skip:]
 
         def push(channel: bytes, line: bytes) -> None:
             inbox.put(name_of(channel), line)
@@ -227,20 +227,24 @@ class RedisCell:
 
     async def positions(self) -> dict[str, int]:
         """Registered instances with their last committed input."""
+        return {name: int(value or 0) for name, value in (await self._of_owners("in")).items()}
+
+    async def homes(self) -> dict[str, str]:
+        """Registered instances with their last host."""
+        return {name: (value or b"").decode() for name, value in (await self._of_owners("host")).items()}
+
+    async def _of_owners(self, field: str) -> dict[str, bytes | None]:
         names = [name.decode() for name in await self._call("SMEMBERS", self._keys + "owners")]
-        futures = self._command.send_all([("HGET", f"{self._keys}i:{name}", "in") for name in names])
-        return {
-            name: int(self._command.checked(await future) or 0) for name, future in zip(names, futures, strict=True)
-        }
+        futures = self._command.send_all([("HGET", f"{self._keys}i:{name}", field) for name in names])
+        return {name: self._command.checked(await future) for name, future in zip(names, futures, strict=True)}
 
     async def held_positions(self) -> dict[str, int]:
         """Those whose lease is good."""
         positions = await self.positions()
         seconds, micros = await self._call("TIME")
         now = int(seconds) * 1000 + int(micros) // 1000
-        futures = self._command.send_all([("HGET", f"{self._keys}i:{name}", "until") for name in positions])
-        until = [int(self._command.checked(await future) or 0) for future in futures]
-        return {name: seq for (name, seq), end in zip(positions.items(), until, strict=True) if end > now}
+        until = await self._of_owners("until")
+        return {name: seq for name, seq in positions.items() if int(until.get(name) or 0) > now}
 
     async def journalled(self, seqs: dict[str, int]) -> None:
         """Say how far topics are safe on disk."""
