@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from core import codec, topics
 from core.contracts import Event
-from core.errors import CellMissing, CodecError
+from core.errors import BusUnavailable, CellMissing, CodecError
 from core.runner import Item, item_of
 from core.runtime.committer import Committer
 from core.sequencer.memory import MemoryCell, MemoryServer
@@ -83,7 +83,13 @@ class SequencedBus:
     async def _commit(self, item: Item) -> None:
         if self._committer is None:
             self._committer = await self._join()
-        await self._committer.commit([item])
+        committer = self._committer
+        try:
+            await committer.commit([item])
+        except BusUnavailable:
+            self._committer = None  # the next call connects again
+            await committer.cell.close()
+            raise
 
     async def _join(self) -> Committer:
         cell = self._new_cell()

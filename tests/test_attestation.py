@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import HistoryForked
+from core.errors import BusUnavailable, HistoryForked
 from tests.runtime_lab import Lab, eventually, tally
 
 OTHER = "portfolio_manager"
@@ -34,6 +34,8 @@ async def test_an_instance_that_has_ended_does_not_keep_the_cell_closed(lab):
     lab.gone.add(f"{OTHER}.main")
     lab.server.restart()
     await eventually(lambda: first.status.reconnects == 1 and first.status.state == "live")
+    with pytest.raises(BusUnavailable):
+        await lab.send()  # the bus has not heard of the restart yet
     await lab.send()
     await lab.decided(2)
 
