@@ -51,7 +51,7 @@ lock: | $(BIN)/python ## rewrite requirements.lock from pyproject.toml [UPGRADE=
 # --- running
 
 run: $(STAMP) ## the whole system on paper [CAPTURE=file SYMBOL=BTC/USDT SPEED=10 SEED=7 PROFILE=demo FRESH=1]
-	$(BIN)/python -m apps.run $(if $(CAPTURE),--capture "$(CAPTURE)") $(if $(SYMBOL),--symbol "$(SYMBOL)") \
+	@$(BIN)/python -m apps.run $(if $(CAPTURE),--capture "$(CAPTURE)") $(if $(SYMBOL),--symbol "$(SYMBOL)") \
 	$(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(PROFILE),--profile "$(PROFILE)") \
 	$(if $(FRESH),--fresh)
 

@@ -265,11 +265,13 @@ def test_plain_lines_come_once(tmp_path):
 def test_a_summary_counts_its_own_chapter(tmp_path):
     """What earlier runs have written, a torn line of theirs included, is not counted; what this one adds is."""
     intents, decisions = tmp_path / "strat.intent.ndjson", tmp_path / "risk.decisions.ndjson"
-    intents.write_bytes(line(INTENT) + b"\n" + line(INTENT)[:40])
-    chapter = Chapter(tmp_path)
     denied = RiskDecision("i2", False, DenialReason.HALTED, {}, (), "s", "BTC/USDT")
+    old = line(RiskDecision("i1", True), 2) + b"\n"
+    intents.write_bytes(line(INTENT) + b"\n")
+    decisions.write_bytes(old + line(denied, 4)[:40])
+    chapter = Chapter(tmp_path)
     intents.write_bytes(b"".join(line(INTENT, seq) + b"\n" for seq in (1, 2, 3)))
-    decisions.write_bytes(line(denied, 4) + b"\n" + line(RiskDecision("i3", True), 5) + b"\n")
+    decisions.write_bytes(old + line(denied, 4) + b"\n" + line(RiskDecision("i3", True), 5) + b"\n")
     (tmp_path / "fills.BTCUSDT.ndjson").write_bytes(line(FILL) + b"\n")
     (tmp_path / "positions.BTCUSDT.ndjson").write_bytes(line(HELD) + b"\n")
     (tmp_path / "clock.market.BTCUSDT.ndjson").write_bytes(line(SECOND) + b"\n")

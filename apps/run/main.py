@@ -100,7 +100,8 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
     host = ("--host", args.host) if args.host else ()
     return Plan(
         config=config,
-        place=(*place, *profile, *host),
+        place=(*place, *profile),
+        host=host,
         instrument=instrument,
         market=("--symbol", args.symbol, *options, "--speed", pace),
         identity={"symbol": args.symbol, **origin, "profile": args.profile or "", "cell": config.redis.cell},
@@ -145,9 +146,8 @@ def _report(outcome: Outcome, plan: Plan, picture: Picture) -> list[str]:
     said.append(f"  trouble    {summary.dead_letters:,} dead letters, {outcome.restarts:,} restarts{hung}")
     journals = _shown(plan.config.paths.journal_dir)
     said.append(f"  journals   {journals}")
-    said.append(
-        f"  prove it   {_shown(sys.executable)} -m backtest.parity --journal-dir {journals} {' '.join(plan.place)}"
-    )
+    place = " ".join(plan.place).removeprefix("--config-root . ")  # where it looks anyway
+    said += ["  prove it with", f"  {_shown(sys.executable)} -m backtest.parity --journal-dir {journals} {place}"]
     return said
 
 

@@ -40,6 +40,7 @@ class Plan:
         place: the options that tell every process where the configuration is, and its profile.
         instrument: what is traded.
         market: the options that tell md_ingest what to publish.
+        host: the option that names this machine; empty for its own name.
         identity: what makes this run the one that can be gone on with.
         source: the market's origin and speed, in words.
         fresh: start over in any case.
@@ -50,6 +51,7 @@ class Plan:
     place: tuple[str, ...]
     instrument: Instrument
     market: tuple[str, ...]
+    host: tuple[str, ...]
     identity: dict[str, str]
     source: str
     fresh: bool = False
@@ -163,13 +165,14 @@ class Session:
         plan = self._plan
         environment = {**os.environ, "NJORD__REDIS__URL": server.url}  # wins over REDIS_URL
         run_dir = plan.config.paths.run_dir
+        place = (*plan.place, *plan.host)
         ingest = f"md_ingest.{file_symbol(plan.instrument.symbol)}"
         return Supervisor(
             plan.config,
             server,
             self._picture,
-            services=[Daemon(f"{name}.main", plan.place, run_dir, environment) for name in SERVICE_ORDER],
-            ingest=Daemon(ingest, (*plan.place, *plan.market), run_dir, environment),
+            services=[Daemon(f"{name}.main", place, run_dir, environment) for name in SERVICE_ORDER],
+            ingest=Daemon(ingest, (*place, *plan.market), run_dir, environment),
         )
 
     def _save(self, server: Server, supervisor: Supervisor) -> None:
