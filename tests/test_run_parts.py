@@ -301,6 +301,7 @@ def test_the_options_reach_every_process(tmp_path):
     recorded = plan("--capture", str(capture), "--symbol", "ETH/USDT")
     assert recorded.market == ("--symbol", "ETH/USDT", "--capture", str(capture), "--speed", "10")
     assert plan("--speed", "max").source == "synthetic market, seed 7 at max"
+    assert plan("--speed", "30").source == plan("--speed", "30x").source == "synthetic market, seed 7 at 30x"
 
 
 def test_the_speed_does_not_make_another_run():
