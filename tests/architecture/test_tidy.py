@@ -37,8 +37,8 @@ LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|[Pp]laceholder|NotImplementedError)\b
 ALL = modules(*PRODUCT, *COMMANDS)
 
 ENTRY_POINTS = {
-    "core.rate_limiter": "the roadmap's asynchronous limiter, for adapters of venues; the gate has core.risk.bucket",
-    "strategies.manager": "the roadmap's asynchronous wrapper of the host, for scripts and notebooks",
+    "core.kernel": "runs services offline; for authors of strategies (docs/EXTENDING.md) and for tests",
+    "strategies.manager": "the asynchronous wrapper of the host, for scripts and notebooks",
 }
 """Modules that nothing imports although they are needed, and why."""
 
