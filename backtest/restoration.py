@@ -95,27 +95,30 @@ def _content(lines: list[Line], states: dict[str, SavedState]) -> CellContent:
 
 
 def _places(lines: list[Line], states: dict[str, SavedState]) -> dict[str, Lease]:
-    """Where each instance stood: its last number, and the last input that any of its lines proves handled."""
+    """Where each instance stood: its last number, and the last input and observation that its lines prove handled."""
     n = {name: state.n for name, state in states.items()}
     handled = {name: state.in_seq for name, state in states.items()}
+    heard = {name: codec.decode_json(state.state).get("observed", 0) for name, state in states.items()}
     observations: dict[str, list[tuple[int, int]]] = {}
     own: set[int] = set()
     for line in lines:
-        header = line.header
+        header, name = line.header, line.header.src
         topic = topics.find(line.topic)
-        n[header.src] = max(n.get(header.src, 0), header.n)
+        n[name] = max(n.get(name, 0), header.n)
         if topic is not None and topic.role is topics.Role.OBSERVATION:
             own.add(header.seq)
-            observations.setdefault(header.src, []).append((codec.before_seq_of(line.raw), header.seq))
-        elif header.cause not in own:
-            handled[header.src] = max(handled.get(header.src, 0), header.cause)
+            before = codec.before_seq_of(line.raw)
+            observations.setdefault(name, []).append((before, header.seq))
+            handled[name] = max(handled.get(name, 0), before - 1)  # what came before it had been handled
+        else:
+            reached = heard if header.cause in own else handled
+            reached[name] = max(reached.get(name, 0), header.cause)
     places = {}
     for name in n:
         in_seq = handled.get(name, 0)
         # An observation was heard before any input at its place or behind it was handled.
-        heard = max((seq for before, seq in observations.get(name, []) if before <= in_seq), default=0)
-        stored = codec.decode_json(states[name].state).get("observed", 0) if name in states else 0
-        places[name] = Lease(n[name], in_seq, max(heard, stored))
+        passed = max((seq for before, seq in observations.get(name, []) if before <= in_seq), default=0)
+        places[name] = Lease(n[name], in_seq, max(passed, heard.get(name, 0)))
     return places
 
 

@@ -24,7 +24,7 @@ from core.runtime.status import Status
 from core.sequencer.memory import MemoryCell, MemoryServer
 from core.sequencer.records import Commit, Committed
 
-QUICK = Pulse(beat=0.002, ping=0.01, silence=5.0, tail=0.002, sync=0.004, trim=1e9, leave=0.2, backoff_max=0.02)
+QUICK = Pulse(beat=0.002, ping=0.01, silence=5.0, tail=0.002, sync=0.004, trim=1e9, leave=10.0, backoff_max=0.02)
 BTC = "BTC/USDT"
 
 
@@ -203,8 +203,10 @@ class Process:
 class Lab:
     """The server, the journals, a bus to publish on, and the processes that a test has started."""
 
-    def __init__(self, folder: Path, clock_ns: Callable[[], int] | None = None) -> None:
-        self.server = MemoryServer(clock_ns)
+    def __init__(
+        self, folder: Path, clock_ns: Callable[[], int] | None = None, server: MemoryServer | None = None
+    ) -> None:
+        self.server = server or MemoryServer(clock_ns)
         self.journals = folder / "journals"
         folder.mkdir(exist_ok=True)
         self.bus = InMemoryBus(self.server)

@@ -13,7 +13,7 @@ from strategies.strategy import Strategy
 
 
 class Plain(StrategyBase):
-    """The roadmap's bare interface: buys 1 at every trade."""
+    """The bare interface: buys 1 at every trade."""
 
     strategy_id = "plain"
 

@@ -48,8 +48,8 @@ def test_window(ids, accepted):
     assert [each for each in ids if window.accept(each)] == accepted
 
 
-def test_window_is_the_roadmaps():
-    """The roadmap asks for a rolling window of 512 ids."""
+def test_the_window_holds_512_ids():
+    """The window of remembered ids holds 512."""
     assert ID_WINDOW == 512
 
 

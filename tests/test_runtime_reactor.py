@@ -552,7 +552,7 @@ async def test_it_leaves_although_the_server_is_away(lab):
 @pytest.mark.parametrize("frozen", ["while live", "before it was live"])
 async def test_it_leaves_although_the_server_hangs(lab, frozen):
     """A server that takes connections and never answers cannot hold a process that was told to leave."""
-    process = lab.process(pulse=replace(QUICK, silence=0.2))
+    process = lab.process(pulse=replace(QUICK, silence=0.2, leave=0.2))
     if frozen == "while live":
         await process.start()
         process.cell.gate.clear()

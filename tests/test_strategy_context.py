@@ -17,7 +17,7 @@ BUY = OrderIntent("mine_v1", BTC, "buy", "market", Decimal(1))
 
 
 def test_a_context_holds_what_it_is_given():
-    """Id, bus, positions, prices and parameters are there under the roadmap's names."""
+    """Id, bus, positions, prices and parameters are there under the names that strategies use."""
     held, bus = PositionSnapshot(BTC, 1.0, 100.0, 0.0, 0, "mine_v1"), Outbox()
     context = StrategyContext(
         strategy_id="mine_v1", bus=bus, positions={BTC: held}, prices={BTC: 101.0}, config={"fast": 3}

@@ -136,7 +136,7 @@ def test_every_line_of_the_wire_is_in_its_journal_byte_for_byte(session):
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def test_the_journals_have_the_names_of_the_roadmap(session):
+def test_the_journals_have_their_names(session):
     """Symbols without the slash, one file per topic."""
     place, _, _, _ = session
     names = {path.name for path in place.journals.glob("*.ndjson")}

@@ -15,7 +15,7 @@ from core.handler import Content
 from core.runner import item_of
 from core.runtime.archive import Archive
 from core.runtime.committer import Committer
-from core.sequencer.memory import MemoryCell
+from core.sequencer.memory import MemoryCell, MemoryServer
 from strategies import host
 from tests.runtime_lab import BTC, Lab, Process
 
@@ -90,8 +90,10 @@ class Open:
 class Floor(Lab):
     """All services, and the ingest of BTC/USDT reduced to its commits and its journals."""
 
-    def __init__(self, folder: Path, settings: dict[str, Content] | None = None) -> None:
-        super().__init__(folder, lambda: self.server.data.seq * 1_000_000)
+    def __init__(
+        self, folder: Path, settings: dict[str, Content] | None = None, server: MemoryServer | None = None
+    ) -> None:
+        super().__init__(folder, lambda: self.server.data.seq * 1_000_000, server)
         self.settings = settings or contents()
         self.services: dict[str, Process] = {}
 
@@ -102,6 +104,7 @@ class Floor(Lab):
         await cell.create()
         self.ingest = Committer(cell, INGEST, 3_600_000, host="h1")
         self.archive = Archive(cell, INGEST, self.journals)
+        await cell.attest(INGEST, (await cell.meta()).run_id)
         await self.ingest.join(await cell.meta())
         for service in SERVICES:
             await self.start(service.name)

@@ -271,13 +271,15 @@ class Reactor:
     # -- commits
 
     async def _flush(self) -> None:
-        """Commit what the handler has said, with its memory when that is due."""
+        """Commit what the handler has said, then its memory when that is due."""
         outputs, self._outputs = self._outputs, []
-        state = self._due_state()
-        moved = self._committer.in_seq - self._committed_in
-        if outputs or state is not None or moved >= POSITION_EVERY:
+        if outputs:
             self._status.dead_letters += sum(item.type == "DeadLetter" and item.cause > 0 for item in outputs)
-            await self._commit(outputs, state)
+            await self._commit(outputs)
+        state = self._due_state()  # apart, because writing a memory down takes longer than an order should wait
+        moved = self._committer.in_seq - self._committed_in
+        if state is not None or moved >= POSITION_EVERY:
+            await self._commit([], state)
 
     async def _commit(self, items: list[Item], state: bytes | None = None) -> int:
         self._committed_in = self._committer.in_seq

@@ -51,7 +51,7 @@ SPEAKERS = {
 
 @pytest.mark.parametrize("path", ALL, ids=str)
 def test_sizes(path: Path) -> None:
-    """A module and a function fit into a head; the roadmap's own limits for strategies hold."""
+    """A module and a function fit into a head; the tighter limits for strategies hold."""
     assert len(code_lines(path)) <= BUDGETS.get(str(path), MODULE_MAX)
     too_long = {function.name: length(path, function) for function in functions(path)}
     assert {name: lines for name, lines in too_long.items() if lines > FUNCTION_MAX} == {}
