@@ -10,7 +10,7 @@ from backtest.journals import Line, read_record
 from core import codec, topics
 from core.contracts import StateObserved
 from core.errors import JournalError
-from core.journal import read_lines
+from core.journal import is_line, read_lines
 from core.sequencer.records import CellContent, Lease, SavedState
 
 STREAM_KEEP = 1100
@@ -48,21 +48,24 @@ def plan(directories: Iterable[Path], held: Iterable[Line], states: dict[str, Sa
     if differing:
         raise JournalError(f"{differing[0].file}: {differing[0].what}; decide by hand which one is true")
     union = {line.header.seq: line for line in record.lines}
-    for line in _agreeing(held, union):
+    served = sorted(held, key=lambda line: line.header.seq)
+    agreeing = _agreeing(served, union)
+    for line in agreeing:
         union.setdefault(line.header.seq, line)
     end = _end(union)
     kept = [union[seq] for seq in sorted(union) if seq <= end]
     cut = [union[seq] for seq in sorted(union) if seq > end]
-    return Plan(_content(kept, states), cut, record.lines[-1].header.seq)
+    # A memory may reflect any line that its server has given out; where one of them is cut, none can be trusted.
+    trusted = states if len(agreeing) == len(served) and all(line.header.seq <= end for line in served[-1:]) else {}
+    return Plan(_content(kept, trusted), cut, record.lines[-1].header.seq)
 
 
-def _agreeing(held: Iterable[Line], union: dict[int, Line]) -> list[Line]:
+def _agreeing(served: list[Line], union: dict[int, Line]) -> list[Line]:
     """The server's lines before the first that contradicts a journal."""
-    lines = sorted(held, key=lambda line: line.header.seq)
-    for index, line in enumerate(lines):
+    for index, line in enumerate(served):
         if line.header.seq in union and union[line.header.seq].raw != line.raw:
-            return lines[:index]
-    return lines
+            return served[:index]
+    return served
 
 
 def _end(union: dict[int, Line]) -> int:
@@ -77,7 +80,7 @@ def _end(union: dict[int, Line]) -> int:
 
 def _content(lines: list[Line], states: dict[str, SavedState]) -> CellContent:
     end = lines[-1].header.seq if lines else 0
-    known = {name: state for name, state in states.items() if state.in_seq <= end}
+    known = dict(states)
     for line in lines:
         if line.header.type == StateObserved.__name__:
             seen = codec.decode(line.raw, StateObserved)
@@ -134,22 +137,24 @@ def _streams(lines: list[Line], states: dict[str, SavedState]) -> dict[str, list
 
 
 def cut_journals(directories: Iterable[Path], end: int) -> int:
-    """Take every line behind `end` out of the journals and append it to a side file `<journal>.cut`; how many."""
-    moved = 0
-    for directory in directories:
-        for path in sorted(directory.glob("*.ndjson")):
-            if path.name == "app.ndjson":
-                continue
-            size, behind = 0, []
-            for raw in read_lines(path):
-                if codec.seq_of(raw) <= end:
-                    size += len(raw) + 1
-                else:
-                    behind.append(raw + b"\n")
-            if behind:
-                with path.with_suffix(".cut").open("ab") as side:
-                    side.writelines(behind)
-            with path.open("r+b") as file:
-                file.truncate(size)
-            moved += len(behind)
-    return moved
+    """Move every line behind `end`, and what is no line, from the journals to side files `<journal>.cut`; how many."""
+    return sum(
+        _cut_journal(path, end)
+        for directory in directories
+        for path in sorted(directory.glob("*.ndjson"))
+        if path.name != "app.ndjson"
+    )
+
+
+def _cut_journal(path: Path, end: int) -> int:
+    kept: list[bytes] = []
+    behind: list[bytes] = []
+    for raw in read_lines(path):
+        (kept if is_line(raw) and codec.seq_of(raw) <= end else behind).append(raw + b"\n")
+    if behind:
+        with path.with_suffix(".cut").open("ab") as side:
+            side.writelines(behind)
+        whole = path.with_suffix(".whole")  # the journal is replaced in one step, whatever happens in between
+        whole.write_bytes(b"".join(kept))
+        whole.replace(path)
+    return len(behind)
