@@ -26,8 +26,7 @@ from core.errors import ConfigError, NjordError
 from core.runtime.locks import InstanceLock
 from core.runtime.process import EXIT_FAILED, EXIT_USAGE, config_of, parser, speed
 
-SPEED_OF_CAPTURE = "10"
-SPEED_OF_SYNTHETIC = "1"
+SPEED = "10"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     made.set_defaults(profile="demo")
     made.add_argument("--symbol", default="BTC/USDT", help="what to trade (default: BTC/USDT)")
     made.add_argument("--capture", type=Path, metavar="FILE", help="a recorded Binance stream (default: synthetic)")
-    made.add_argument("--speed", type=_speed_text, metavar="N", help="market seconds per second, or max (10; 1)")
+    made.add_argument("--speed", type=_speed_text, metavar="N", help="market seconds per second, or max (default: 10)")
     made.add_argument("--seed", type=int, default=7, help="of the synthetic market (default: 7)")
     made.add_argument("--fresh", action="store_true", help="start over, even if the last run could go on")
     made.add_argument("--plain", action="store_true", help="plain lines, also on a terminal")
@@ -83,7 +82,7 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
     if instrument is None:
         known = ", ".join(each.symbol for each in config.instruments)
         raise ConfigError(f"--symbol is {args.symbol!r}; allowed (config: instruments): {known}")
-    pace = args.speed or (SPEED_OF_CAPTURE if args.capture else SPEED_OF_SYNTHETIC)
+    pace = args.speed or SPEED
     if args.capture:
         if not args.capture.is_file():
             raise ConfigError(
