@@ -297,7 +297,7 @@ def test_the_options_reach_every_process(tmp_path):
     capture.touch()
     place = ("--config-root", str(ROOT), "--profile", "demo")
     assert plan().place == place
-    assert plan().market == ("--symbol", "BTC/USDT", "--synthetic", "--seed", "7", "--speed", "1")
+    assert plan().market == ("--symbol", "BTC/USDT", "--synthetic", "--seed", "7", "--speed", "10")
     recorded = plan("--capture", str(capture), "--symbol", "ETH/USDT")
     assert recorded.market == ("--symbol", "ETH/USDT", "--capture", str(capture), "--speed", "10")
     assert plan("--speed", "max").source == "synthetic market, seed 7 at max"
