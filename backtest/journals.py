@@ -108,7 +108,7 @@ def _parse(path: Path, raw: bytes) -> Line | None:
         header = codec.header_of(raw)
         event = topics.event_type(header.type)
         if event is None:
-            return Line(path.name.removesuffix(".ndjson"), header, raw)
+            return Line(topics.stray_topic(path.name), header, raw)
         return Line(_topic(event, raw), header, raw)
     except CodecError:
         return None

@@ -6,13 +6,14 @@ and in the journals. The services themselves use the sequencer directly.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from core import codec, topics
 from core.contracts import Event
-from core.errors import BusUnavailable, CellMissing, CodecError
+from core.errors import BusUnavailable, CellMissing, CodecError, CommitRefused
 from core.runner import Item, item_of
 from core.runtime.committer import Committer
 from core.sequencer.memory import MemoryCell, MemoryServer
@@ -42,12 +43,14 @@ class SequencedBus:
         """
         self._new_cell = new_cell
         self._committer: Committer | None = None
+        self._joining = asyncio.Lock()
         self._readers: list[Cell] = []
 
     async def publish_json(self, topic: str, payload: Mapping[str, Any]) -> None:
         """Publish an object.
 
         On a topic of this system the payload must be that topic's event, complete and without unknown fields.
+        While the cell is closed, because services have not looked at a restarted server yet, it waits.
 
         Raises:
             CodecError: the payload is not what the topic carries, or not JSON (NaN and infinities are not).
@@ -81,13 +84,15 @@ class SequencedBus:
             await cell.close()
 
     async def _commit(self, item: Item) -> None:
-        if self._committer is None:
-            self._committer = await self._join()
-        committer = self._committer
+        async with self._joining:
+            if self._committer is None:
+                self._committer = await self._join()
+            committer = self._committer
         try:
             await committer.commit([item])
-        except BusUnavailable:
-            self._committer = None  # the next call connects again
+        except (BusUnavailable, CommitRefused):
+            if self._committer is committer:
+                self._committer = None  # the next call connects again, as another instance
             await committer.cell.close()
             raise
 
@@ -99,6 +104,7 @@ class SequencedBus:
         if meta.epoch == 0:
             raise CellMissing("the server holds no cell")
         committer = Committer(cell, f"bus.{secrets.token_hex(6)}", LEASE_MS, register=False)
+        await cell.attest(committer.instance, meta.run_id)  # where no service is registered nobody else would
         await committer.join(meta)
         return committer
 

@@ -107,7 +107,27 @@ TOPIC_OF_EVENT = {topic.event: topic for topic in TOPICS}
 """The one topic of every event type."""
 
 STRAY_OWNER = "risk_engine"
-"""Journals what anybody publishes on a name that is not in this file: no line of the order goes unarchived."""
+"""Journals what anybody publishes on a name that is not in this file, or whose owner has never run in the cell."""
+
+_STRAY = "stray."
+
+
+def stray_journal(name: str) -> str:
+    """File name of the journal for a channel without a journal of its own; no two channels share one.
+
+    >>> stray_journal("alerts/desk.1")
+    'stray.alerts%2Fdesk.1.ndjson'
+    """
+    return f"{_STRAY}{name.replace('/', '%2F')}.ndjson"
+
+
+def stray_topic(file: str) -> str:
+    """The channel of such a file.
+
+    >>> stray_topic("stray.alerts%2Fdesk.1.ndjson")
+    'alerts/desk.1'
+    """
+    return file.removeprefix(_STRAY).removesuffix(".ndjson").replace("%2F", "/")
 
 
 def topic_of(event: c.Event) -> str:

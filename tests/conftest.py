@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import uuid
 
+import hypothesis
 import pytest
 
 from core.embedded import EmbeddedServer, find_server
 from core.errors import ConfigError
 from core.sequencer.memory import MemoryCell, MemoryServer
 from core.sequencer.redis import RedisCell
+
+hypothesis.settings.register_profile("njord", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("njord")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 
@@ -75,9 +76,13 @@ def quote_of(symbol: str) -> str:
 
 
 def file_symbol(symbol: str) -> str:
-    """The symbol as file names and instance names carry it.
+    """The symbol as file names and instance names carry it: at most 64 letters, digits, dots, dashes, underscores.
 
-    >>> file_symbol("ATOM/USDT")
-    'ATOMUSDT'
+    >>> file_symbol("ATOM/USDT"), file_symbol("BTC/USDT:USDT")
+    ('ATOMUSDT', 'BTCUSDT_USDT')
     """
-    return symbol.replace("/", "").replace(":", "_")
+    return _NOT_IN_FILES.sub("_", symbol.replace("/", ""))[:_FILE_SYMBOL_MAX]
+
+
+_NOT_IN_FILES = re.compile(r"[^\w.-]", re.ASCII)
+_FILE_SYMBOL_MAX = 64

@@ -9,9 +9,11 @@ from pathlib import Path
 import structlog
 
 from core import codec, topics
-from core.errors import HistoryForked, SequenceGap
+from core.contracts import Event
+from core.errors import CodecError, HistoryForked, JournalError, SequenceGap
 from core.journal import NdjsonJournal, is_line, last_lines
 from core.sequencer.port import Cell
+from core.topics import Topic
 
 log = structlog.get_logger()
 
@@ -46,6 +48,7 @@ class Archive:
         self._last: dict[str, int] = {}
         self._dirty: set[str] = set()
         self._unsynced: dict[str, int] = {}
+        self._owned: set[str] = set()
         self._busy = asyncio.Lock()
         self.lines = 0
         self.synced: dict[str, int] = {}
@@ -62,7 +65,7 @@ class Archive:
         """
         lasts = await self._cell.last_seqs()
         for path, line in last_lines(self._directory, "*.ndjson").items():
-            topic = _topic_of(path, line, lasts)
+            topic = _topic_of(path, line)
             if topic is None:
                 continue
             seq = codec.seq_of(line)
@@ -97,11 +100,27 @@ class Archive:
         """
         async with self._busy:  # the last call of a session meets the periodic one
             before = self.lines
-            for topic, last in (await self._cell.last_seqs()).items():
-                if topics.owns(self._instance, topic):
-                    while self._position(topic) < last:
-                        await self._append(topic, last)
+            lasts = await self._cell.last_seqs()
+            for topic in [*self._own(lasts), *await self._strays(lasts)]:
+                while self._position(topic) < lasts[topic]:
+                    await self._append(topic, lasts[topic])
             return self.lines - before
+
+    def _own(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if topics.owns(self._instance, name)]
+
+    async def _strays(self, names: Iterable[str]) -> list[str]:
+        """The topics that this instance keeps because their owner is not registered in the cell.
+
+        Once an owner is, it begins its journal with the stream; a line in two journals is no harm, one in none is.
+        """
+        if not self._instance.startswith(topics.STRAY_OWNER + "."):
+            return []
+        unknown = [name for name in names if name not in self._owned]
+        if unknown:
+            owners = await self._cell.positions()
+            self._owned.update(name for name in unknown if any(topics.owns(owner, name) for owner in owners))
+        return [name for name in unknown if name not in self._owned]
 
     async def _append(self, topic: str, upto: int) -> None:
         after = self._position(topic)
@@ -128,9 +147,9 @@ class Archive:
 
     def _by_file(self, topic: str, lines: list[bytes]) -> list[tuple[str, list[bytes]]]:
         """Runs of lines for one file, in the order of the stream."""
-        declared = topics.find(topic)
+        declared = self._declared(topic)
         if declared is None:
-            return [(topic.replace("/", "") + ".ndjson", lines)]
+            return [(topics.stray_journal(topic), lines)]
         if not declared.split_by_symbol:
             return [(declared.journal_name(topic), lines)]
         runs: list[tuple[str, list[bytes]]] = []
@@ -141,6 +160,10 @@ class Archive:
             runs[-1][1].append(line)
         return runs
 
+    def _declared(self, topic: str) -> Topic[Event] | None:
+        """The topic where its journal is this instance's; None for a stray."""
+        return topics.find(topic) if topics.owns(self._instance, topic) else None
+
     def _journal(self, name: str) -> NdjsonJournal:
         if name not in self._journals:
             self._journals[name] = NdjsonJournal(self._directory / name)
@@ -149,17 +172,20 @@ class Archive:
     def _position(self, topic: str) -> int:
         """The number behind which the journal goes on; found in the files at first."""
         if topic not in self._last:
-            declared = topics.find(topic)
+            declared = self._declared(topic)
             if declared is None:
-                pattern = topic.replace("/", "") + ".ndjson"
+                pattern = topics.stray_journal(topic)
             elif declared.split_by_symbol:
                 pattern = declared.journal.replace("{symbol}", "*") + ".ndjson"
             else:
                 pattern = declared.journal_name(topic)
             for path in self._directory.glob(pattern):
                 self._journal(path.name)  # opening cuts a torn line
-            found = last_lines(self._directory, pattern).values()
-            self._last[topic] = max((codec.seq_of(line) for line in found), default=0)
+            found = last_lines(self._directory, pattern)
+            for path, line in found.items():
+                if not is_line(line):
+                    raise JournalError(f"journal {path} ends with what is no line: {line[:80]!r}")
+            self._last[topic] = max(map(codec.seq_of, found.values()), default=0)
         return self._last[topic]
 
     async def sync(self) -> None:
@@ -184,16 +210,21 @@ class Archive:
         self._journals.clear()
 
 
-def _topic_of(path: Path, line: bytes, known: Iterable[str]) -> str | None:
-    """The topic of a journal by its last line; None for a file that is no journal."""
+def _topic_of(path: Path, line: bytes) -> str | None:
+    """The topic of a journal by its last line; None for a file that is no journal.
+
+    Raises:
+        JournalError: the line begins like one of a journal and is none.
+    """
     if not is_line(line):
         return None
-    event = topics.event_type(codec.header_of(line).type)
-    if event is not None:
-        topic = topics.TOPIC_OF_EVENT[event]
-        return topic.of(codec.decode(line, event))
-    stem = path.name.removesuffix(".ndjson")
-    return next((name for name in known if name.replace("/", "") == stem), stem)
+    try:
+        event = topics.event_type(codec.header_of(line).type)
+        if event is None:
+            return topics.stray_topic(path.name)
+        return topics.TOPIC_OF_EVENT[event].of(codec.decode(line, event))
+    except CodecError as error:
+        raise JournalError(f"journal {path} ends with what cannot be read: {error}") from None
 
 
 def _sync_all(journals: list[NdjsonJournal]) -> None:

@@ -32,7 +32,7 @@ for i = FIRST, #ARGV, STEP do
   if string.sub(body, 1, 1) ~= '{' or string.sub(body, -1) ~= '}' or #body < 3 or string.sub(body, 2, 3) == '"_'
       or string.find(body, '\n', 1, true) then return {'bad', topic, 'body'} end
   if not known[topic] then
-    if not string.find(topic, '^[%w%._%-/:@]+$') then return {'bad', topic, 'topic'} end
+    if #topic > 200 or not string.find(topic, '^[%w%._%-/:@]+$') then return {'bad', topic, 'topic'} end
     known[topic] = true
     names[#names + 1] = topic
   end

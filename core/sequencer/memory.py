@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +21,7 @@ from core.sequencer.port import Inbox
 from core.sequencer.records import Commit, Committed, Lease, Meta, SavedState, refusal
 from core.topics import covered
 
-_TOPIC_EXTRA = frozenset("._-/:@")
-
+_TOPIC = re.compile(r"[A-Za-z0-9._/:@-]{1,200}")
 
 _NOTHING = Committed(0, 0, 0, True)
 
@@ -335,6 +335,6 @@ def _bad(topic: str, body: bytes) -> tuple[str, ...] | None:
     """Why this item may not be published, None if it may."""
     if not (body.startswith(b"{") and body.endswith(b"}") and len(body) > 2) or body[1:3] == b'"_' or b"\n" in body:
         return ("bad", topic, "body")
-    if not topic or not all(char.isascii() and (char.isalnum() or char in _TOPIC_EXTRA) for char in topic):
+    if not _TOPIC.fullmatch(topic):
         return ("bad", topic, "topic")
     return None
