@@ -165,6 +165,7 @@ class Shell:
         while await self._archive.tail():
             pass
         await self._archive.sync()
+        self._joined = False  # a heartbeat between two releases must not take back what has been let go
         for lease in (*self._exclusive, self._committer):
             await lease.release()
 
@@ -260,8 +261,8 @@ class Shell:
 
     async def _ping(self) -> None:
         await self._cell.ping()
-        if self._joined:
-            for lease in (*self._exclusive, self._committer):
+        for lease in (*self._exclusive, self._committer):
+            if self._joined:
                 await lease.renew()
 
     async def _answered(self, call: Coroutine[Any, Any, None]) -> None:
