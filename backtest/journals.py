@@ -122,18 +122,22 @@ def _topic(event: type[Event], raw: bytes) -> str:
 def _holes(lines: list[Line]) -> list[Finding]:
     """Numbers that no journal holds; the record begins with 1 and ends with a whole commit."""
     findings: list[Finding] = []
+    heirs = {line.header.prev: line.topic for line in lines}
     if lines[0].header.seq != 1:
-        findings += _missing(0, lines[0])
+        findings.append(_missing(0, lines[0], heirs))
     for before, after in pairwise(lines):
         if after.header.seq != before.header.seq + 1:
-            findings += _missing(before.header.seq, after)
+            findings.append(_missing(before.header.seq, after, heirs))
     left = lines[-1].header.more
     if left:
         findings.append(Finding(lines[-1].header.seq + 1, "", f"missing: {left} more lines of the last commit"))
     return findings
 
 
-def _missing(after: int, line: Line) -> list[Finding]:
+def _missing(after: int, line: Line, heirs: dict[int, str]) -> Finding:
+    """A hole; each line names the one before it on its topic, so most holes have a name."""
     first, last = after + 1, line.header.seq - 1
-    what = f"missing: {first}" if first == last else f"missing: {first} to {last}"
-    return [Finding(first, "", what)]
+    if first < last:
+        return Finding(first, "", f"missing: {first} to {last}")
+    topic = heirs.get(first)
+    return Finding(first, "", f"missing: {first}" + (f" on {topic}" if topic else ""))
