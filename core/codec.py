@@ -226,8 +226,15 @@ def to_builtins(value: object) -> Any:
 
 
 def encode_state(state: object) -> bytes:
-    """A handler's memory as bytes; equal memories give equal bytes."""
-    return _encode_sorted(state)
+    """A handler's memory as bytes; equal memories give equal bytes.
+
+    Raises:
+        CodecError: it holds NaN or an infinity, which would come back as nothing.
+    """
+    data = _encode_sorted(state)
+    if b"null" in data:
+        _require_finite(state, "state")
+    return data
 
 
 def decode_json(data: bytes | str) -> Any:

@@ -114,6 +114,9 @@ class PortfolioSnapshot(Event):
     def __post_init__(self) -> None:
         for name in ("total_equity", "cash", "realized_pnl", "unrealized_pnl", "fees"):
             require_finite(self, name, getattr(self, name))
+        for name in ("strategy_allocations", "drift_from_target", "positions"):
+            for value in getattr(self, name).values():
+                require_finite(self, name, value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,11 @@ class TickerEvent(Event):
         require_text(self, "symbol", self.symbol)
         require_positive(self, "bid", self.bid)
         require_positive(self, "ask", self.ask)
+        require_finite(self, "bid_qty", self.bid_qty)
+        require_finite(self, "ask_qty", self.ask_qty)
+        for name in ("last", "volume"):
+            if (value := getattr(self, name)) is not None:
+                require_finite(self, name, value)
 
 
 @dataclass(frozen=True, slots=True)

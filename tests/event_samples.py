@@ -1,0 +1,68 @@
+"""Strategies for hypothesis: any event of any type that the constructors accept."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from decimal import Decimal
+from typing import Any, get_args, get_type_hints
+
+from hypothesis import strategies as st
+
+from core.contracts import Event, OrderStatus, RiskCheck
+from core.contracts.base import Event as Base
+from core.topics import TOPICS
+
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
+WHOLE = st.integers(min_value=-(2**63), max_value=2**63 - 1)
+POSITIVE = st.floats(min_value=1e-12, max_value=1e15, allow_nan=False)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+MONEY = st.decimals(allow_nan=False, allow_infinity=False)
+MONEY_ABOVE_0 = st.decimals(min_value=Decimal("1E-18"), max_value=Decimal("1E18"), allow_nan=False)
+JSON = st.recursive(
+    st.none() | st.booleans() | WHOLE | FINITE | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+LEVELS = st.lists(st.tuples(POSITIVE, FINITE), max_size=4).map(tuple)
+
+ABOVE_0 = {("FillEvent", "qty"), ("FillEvent", "price")}
+EVENTS = tuple(topic.event for topic in TOPICS)
+
+
+def any_of(kind: type[Event]) -> st.SearchStrategy[Event]:
+    """Any event of a type."""
+    hints = get_type_hints(kind)
+    given = {field.name: of_field(kind, field.name, hints[field.name]) for field in fields(kind)}  # type: ignore[arg-type]
+    required = {field.name for field in fields(kind) if field.default is field.default_factory is MISSING}  # type: ignore[arg-type]
+    return st.fixed_dictionaries(
+        {name: each for name, each in given.items() if name in required},
+        optional={name: each for name, each in given.items() if name not in required},
+    ).map(lambda values: kind(**values))
+
+
+def of_field(kind: type[Event], name: str, hint: Any) -> st.SearchStrategy[Any]:
+    """Any value of one of its fields."""
+    if (kind.__name__, name) in ABOVE_0:
+        return MONEY_ABOVE_0
+    choices = get_args(hint)
+    if str(hint).startswith("typing.Literal"):
+        return st.sampled_from(choices)
+    if type(None) in choices:
+        return st.none() | of_field(kind, name, next(choice for choice in choices if choice is not type(None)))
+    if isinstance(hint, type) and issubclass(hint, str) and hint is not str:
+        return st.sampled_from(list(hint))  # type: ignore[call-overload]
+    plain: dict[Any, st.SearchStrategy[Any]] = {
+        str: NAMES, int: WHOLE, bool: st.booleans(), Decimal: MONEY, float: POSITIVE,
+        dict[str, Any]: st.dictionaries(TEXTS, JSON, max_size=4),
+        dict[str, str]: st.dictionaries(TEXTS, TEXTS, max_size=4),
+        dict[str, float]: st.dictionaries(TEXTS, FINITE, max_size=4),
+    }  # fmt: skip
+    if hint in plain:
+        return plain[hint]
+    if name in ("bids", "asks"):
+        return LEVELS
+    return st.lists(st.builds(RiskCheck, NAMES, st.booleans(), TEXTS, TEXTS), max_size=3).map(tuple)
+
+
+__all__ = ["EVENTS", "JSON", "NAMES", "Base", "OrderStatus", "any_of"]
