@@ -98,10 +98,11 @@ lint: $(STAMP) ## rules of style and of imports, schemas up to date
 type: $(STAMP) ## strict types
 	$(BIN)/mypy
 
-unit: $(STAMP) ## fast tests, no process started
-	$(BIN)/pytest -n 2 -m "not processes and not chaos"
+unit: $(STAMP) ## the fast tests, in half a minute
+	$(BIN)/pytest -n 2 --hypothesis-profile unit -m "not slow and not processes and not chaos"
 
-test: lint type unit ## every check and every test
+test: lint type ## every check and every test
+	$(BIN)/pytest -n 2 -m "not processes and not chaos"
 	$(BIN)/pytest -m "processes or chaos"
 
 pre-commit: fmt lint type ## what to run before a commit

@@ -14,6 +14,7 @@ from core.sequencer.memory import MemoryCell, MemoryServer
 from core.sequencer.redis import RedisCell
 
 hypothesis.settings.register_profile("njord", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("unit", derandomize=True, deadline=None, max_examples=25)
 hypothesis.settings.load_profile("njord")
 
 

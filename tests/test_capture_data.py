@@ -18,9 +18,10 @@ SPOT = DATA / "captures" / "binance_spot"
 S = 1_000_000_000
 MINUTE = 60 * S
 
-pytestmark = pytest.mark.skipif(
-    not DATA.exists(), reason="recorded market data (../shared/data) is not on this machine"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DATA.exists(), reason="recorded market data (../shared/data) is not on this machine"),
+]
 
 
 def play(path, symbol, published=()):

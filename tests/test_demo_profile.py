@@ -18,6 +18,8 @@ from core.market.synthetic import SyntheticSource
 from core.market.synthetic_market import SyntheticMarket
 from core.runner import item_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 CAPTURES = ROOT.parent / "shared" / "data" / "captures" / "binance_spot"
 SYMBOL = "BTC/USDT"

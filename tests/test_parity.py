@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from decimal import Decimal
+from functools import cache
 
 import pytest
 
@@ -16,9 +17,15 @@ from core import codec
 from core.contracts import OrderIntent
 from core.errors import ConfigError
 from core.risk.rules import RULES
+from core.source_code import LoadedCode
 from strategies.strategy import Strategy
 from tests.runtime_lab import BTC
 from tests.trading_floor import ROOT, STRATEGIES, TRADING, contents, recorded
+
+pytestmark = pytest.mark.slow
+
+
+CODE = cache(LoadedCode)
 
 
 class ClockReader(Strategy):
@@ -35,6 +42,12 @@ class ClockReader(Strategy):
 def session(tmp_path_factory):
     """A session in which everything has happened: trades, orders, fills, and a service killed in the middle."""
     return asyncio.run(recorded(tmp_path_factory.mktemp("session"), killed="risk_engine"))
+
+
+@pytest.fixture(autouse=True)
+def one_reading_of_the_code(monkeypatch):
+    """The code is read once for all tests: it does not change meanwhile."""
+    monkeypatch.setattr(parity, "LoadedCode", CODE)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from core.sequencer.memory import MemoryServer, _Instance
 from core.sequencer.records import SavedState
 from tests.trading_floor import INGEST, Floor, contents, market, recorded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):

@@ -15,6 +15,8 @@ from core.market.synthetic import SyntheticSource
 from core.market.synthetic_market import NS_PER_MINUTE, START_NS, SyntheticMarket
 from core.market.synthetic_path import TRADES_MAX, minutes
 
+pytestmark = pytest.mark.slow
+
 BTC = Instrument("BTC/USDT", Decimal("0.01"), Decimal("0.00001"))
 ATOM = Instrument("ATOM/USDT", Decimal("0.001"), Decimal("0.01"))
 S = 1_000_000_000

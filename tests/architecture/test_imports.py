@@ -9,6 +9,8 @@ import pytest
 
 from tests.architecture.code import ROOT, module_name, modules
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("ccxt", "fakeredis", "hypothesis", "matplotlib", "numba", "numpy", "pandas", "plotly", "scipy", "talib")
 
 # structlog and pydantic load rich and numpy for themselves where they are installed, so rich is hidden here: what

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ class _Reads(ast.NodeVisitor):
         self.generic_visit(node)
 
 
+@cache
 def reads() -> set[tuple[str, str]]:
     """Everything that is read outside the configuration's own modules."""
     visitor = _Reads()
