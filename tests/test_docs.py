@@ -21,7 +21,8 @@ DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").
 def test_the_example_strategy_trades(tmp_path, monkeypatch):
     """The strategy of the author's guide buys once: 50 trades at 100, then one 0.2 % below the average of 99.996."""
     text = (ROOT / "docs" / "EXTENDING.md").read_text()
-    example = dedent(re.search(r" *```python\n(.*?) *```", text, re.DOTALL)[1])
+    blocks = re.findall(r" *```python\n(.*?) *```", text, re.DOTALL)
+    example = dedent(blocks[0])
     (tmp_path / "my_strategies.py").write_text(example)
     monkeypatch.syspath_prepend(str(tmp_path))
     entry = {

@@ -68,7 +68,7 @@ async def test_a_commit_numbers_stores_and_publishes_its_lines(a, new_cell):
     second = await a.commit(line_of("t.a", b'{"x":2}'), line_of("t.b", b'{"y":3}', 1, 1, first.ts_ns))
     assert (first.first, first.lines, second.first, second.lines) == (1, 1, 2, 2)
 
-    got = []
+    got: list[tuple[str, bytes]] = []
     while len(got) < 3:
         got += await inbox.take()
     assert got == await a.cell.read(["t.a", "t.b"], 0, 9)
