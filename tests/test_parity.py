@@ -25,7 +25,9 @@ from tests.trading_floor import ROOT, STRATEGIES, TRADING, contents, recorded
 pytestmark = pytest.mark.slow
 
 
-CODE = cache(LoadedCode)
+@cache
+def read_once(plugins):
+    return LoadedCode(plugins)
 
 
 class ClockReader(Strategy):
@@ -47,7 +49,7 @@ def session(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def one_reading_of_the_code(monkeypatch):
     """The code is read once for all tests: it does not change meanwhile."""
-    monkeypatch.setattr(parity, "LoadedCode", CODE)
+    monkeypatch.setattr(parity, "LoadedCode", lambda plugins=(): read_once(tuple(plugins)))
 
 
 @pytest.fixture

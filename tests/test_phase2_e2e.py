@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
@@ -116,8 +117,9 @@ async def test_without_a_price_nothing_is_bought(floor):
     assert floor.events("risk.decisions")[0]["reason"] == "no_price"
 
 
-async def test_two_runs_publish_the_same_bytes(tmp_path):
-    """The whole session, headers included, is a function of the market."""
+async def test_two_runs_publish_the_same_bytes(tmp_path, monkeypatch):
+    """The whole session, headers included, is a function of the market; the clock on the wall stands still."""
+    monkeypatch.setattr("core.runtime.reactor.time", SimpleNamespace(monotonic=lambda: 100.0))
     runs = []
     for name in ("first", "second"):
         floor = await Floor(tmp_path / name).open()

@@ -28,7 +28,7 @@ HEADERS = st.builds(
 def test_every_event_survives_its_bytes(kind):
     """Decoded from its body and from a line it is equal, and encoded again it gives the same bytes."""
 
-    @settings(max_examples=25)
+    @settings(max_examples=12)
     @given(event=any_of(kind), header=HEADERS)
     def holds(event, header):
         body = codec.encode(event)
@@ -48,7 +48,7 @@ def test_every_event_survives_its_bytes(kind):
 def test_every_event_survives_its_dictionary(kind):
     """Through JSON values, as strategies and tools use them; the dictionary is plain JSON."""
 
-    @settings(max_examples=15)
+    @settings(max_examples=6)
     @given(event=any_of(kind))
     def holds(event):
         values = codec.to_dict(event)
@@ -58,6 +58,7 @@ def test_every_event_survives_its_dictionary(kind):
     holds()
 
 
+@settings(max_examples=40)
 @given(value=st.decimals(min_value=Decimal("1E-30"), max_value=Decimal("1E30"), allow_nan=False))
 def test_money_is_exact(value):
     """Every digit of a quantity travels, however many there are."""
@@ -67,6 +68,7 @@ def test_money_is_exact(value):
     assert str(again.qty) == str(fill.qty)
 
 
+@settings(max_examples=40)
 @given(value=st.floats(allow_nan=False, allow_infinity=False, min_value=1e-300))
 def test_a_float_counts_by_its_shortest_text(value):
     """0.1 becomes 0.1, not 0.1000000000000000055511151231257827."""
@@ -74,6 +76,7 @@ def test_a_float_counts_by_its_shortest_text(value):
     assert fill.qty == Decimal(repr(value))
 
 
+@settings(max_examples=40)
 @given(state=st.dictionaries(st.text(max_size=9), JSON, max_size=6))
 def test_equal_memories_have_equal_bytes(state):
     """Whatever the order in which a memory was filled, and what it was before it was read back."""
@@ -84,6 +87,7 @@ def test_equal_memories_have_equal_bytes(state):
     assert codec.content_hash(shuffled) == codec.content_hash(state)
 
 
+@settings(max_examples=40)
 @given(payload=st.dictionaries(st.text(max_size=9).filter(lambda key: not key.startswith("_")), JSON, min_size=1))
 def test_a_free_payload_comes_back_without_its_header(payload):
     """What a program publishes on a topic of its own."""
@@ -93,6 +97,7 @@ def test_a_free_payload_comes_back_without_its_header(payload):
     assert codec.header_of(line) == header
 
 
+@settings(max_examples=40)
 @given(data=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 def test_no_bytes_break_the_codec(data):
     """Whatever comes over the wire is read, or refused as what it is not; nothing else ever happens."""
