@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backtest.journals import read_record
-from bench.commit import BATCH, HEADER, INSTANCE
+from bench.commit import BATCH, INSTANCE
 from bench.figures import Outcome, median, spread
 from bench.lab import Lab, run, trade_items
-from core.codec import line_of
+from core.codec import Header, line_of
 from core.journal import NdjsonJournal
 from core.runtime.archive import Archive
 
@@ -21,6 +21,10 @@ SYNC_LINES = 500
 """Lines that share one fsync in the group commit; what a source of 5,000 lines a second writes in 0.1 s."""
 
 PLAIN = "os.write of a line"
+HEADER = Header(
+    seq=1_234_567, ts=1_723_161_255_000_000_000, prev=1_234_566, src=INSTANCE, cause=0, root=1_234_567,
+    root_ts=1_723_161_255_000_000_000, type="TradeEvent", v=1, n=1_234_567, more=0,
+)  # fmt: skip
 
 
 def measure(folder: Path, rounds: int) -> Outcome:
