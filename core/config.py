@@ -191,12 +191,14 @@ class Config(_Section):
     runtime: Runtime = Runtime()
 
     _root: Path = PrivateAttr(default=Path())
+    _folder: Path = PrivateAttr(default=Path("config"))
     _entries: tuple[StrategyEntry, ...] = PrivateAttr(default=())
 
     def model_post_init(self, context: Any) -> None:
         """Take over where the files lie and what `config/strategies.yaml` says."""
         if context:
-            self._root, self._entries = context["root"], tuple(context["entries"])
+            self._root, self._folder = context["root"], context["folder"]
+            self._entries = tuple(context["entries"])
 
     @field_validator("instruments")
     @classmethod
@@ -222,6 +224,11 @@ class Config(_Section):
     def root(self) -> Path:
         """The folder that relative paths are under."""
         return self._root
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that is, or could become, a part of it."""
+        return sorted(self._folder.glob("*.yaml"))
 
     @property
     def kill_switch_file(self) -> Path:
@@ -262,7 +269,7 @@ def load_config(
     strategies = folder / "strategies.yaml"
     entries, problems = _entries(strategies, _shown(strategies, root))
     try:
-        config = Config.model_validate(layer.values, context={"root": root, "entries": entries})
+        config = Config.model_validate(layer.values, context={"root": root, "folder": folder, "entries": entries})
     except ValidationError as error:
         raise ConfigError("\n".join([*problems, *problems_of(error, Config, layer)])) from None
     problems += numbers_from_booleans(layer.values, config, layer)

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -120,6 +121,27 @@ def test_the_ingest_starts_with_a_synthetic_market(place):
     wait_for(lambda: len(place.lines("md.trades.BTCUSDT")) > 50)
     assert place.stop(process) == [0]
     assert place.stderr(process) == ""
+
+
+def test_a_base_file_in_any_folder_is_watched_for_changes(place):
+    """SIGHUP: the new cap is in force and recorded; a wrong one is refused and the service goes on."""
+    elsewhere = (place.folder / "config").rename(place.folder / "settings")
+    base = elsewhere / "base.yaml"
+    command = [sys.executable, "-m", "apps.risk_engine", "--config", str(base)]
+    process = subprocess.Popen(command, cwd=ROOT, env=place.environment(), text=True)
+    place.processes.append(process)
+    place.folder = elsewhere  # a base file outside of config/ has its own folder for a root
+    wait_for(place.live("risk_engine.main"))
+    text = base.read_text()
+    base.write_text(text.replace("per_order_usd_cap: 250", "per_order_usd_cap: none"))
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: b"config_refused" in (place.journals / "app.ndjson").read_bytes())
+    base.write_text(text.replace("per_order_usd_cap: 250", "per_order_usd_cap: 111"))
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(place.lines("control.config.risk_engine.main")) == 2)
+    told = [json.loads(line)["content"]["risk"] for line in place.lines("control.config.risk_engine.main")]
+    assert [risk["per_order_usd_cap"] for risk in told] == ["250", "111"]
+    assert place.stop(process) == [0]
 
 
 # -- what is refused

@@ -235,7 +235,7 @@ def _reactor_shell(service: Service, config: Config, args: argparse.Namespace, e
     settings = Settings(
         lambda: content_for(service.name, config_of(args)),
         service.build,
-        files=lambda: sorted((config.root / "config").glob("*.yaml")),
+        files=lambda: config.files,
         plugins=extras.plugins,
     )
     watches = []
