@@ -14,7 +14,7 @@ from core.bus import InMemoryBus
 from core.contracts import DenialReason, Event, Halt, Malformed, OrderIntent, Resume, RiskDecision, TradeEvent
 from core.errors import BusUnavailable
 from core.handler import At, Content, Service, State
-from core.runner import Runner
+from core.runner import Item, Runner
 from core.runtime.archive import Archive
 from core.runtime.committer import Committer
 from core.runtime.observers import Settings, Watch
@@ -138,6 +138,7 @@ class Process:
         self.file = lab.journals.parent / f"settings-{len(lab.processes)}.json"
         self.written = 0
         self.write(content)
+        self.mirrored: list[Item] = []
         self.cell = FaultyCell(lab.server)
         self.status = Status(self.instance)
         self.committer = Committer(self.cell, self.instance, 3000, host=host)
@@ -149,6 +150,7 @@ class Process:
             status=self.status,
             watches=watches,
             timing=timing,
+            after_commit=self.mirror,
         )
         self.archive = Archive(self.cell, self.instance, lab.journals, lambda name: name not in lab.gone)
         self.shell = Shell(
@@ -172,6 +174,9 @@ class Process:
     def read(self) -> Content:
         content: Content = codec.decode_json(self.file.read_bytes())
         return content
+
+    async def mirror(self, items: Sequence[Item]) -> None:
+        self.mirrored += items
 
     async def start(self) -> Process:
         """Run and wait until it is live."""

@@ -226,6 +226,19 @@ async def test_a_connection_lost_during_recovery_starts_the_recovery_over(lab, w
     assert lab.decisions() == counted(1, 4)
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_mirror_is_told_of_everything_that_was_committed(lab, when):
+    """Also of a commit whose answer came only with the next connection."""
+    process = await lab.process().start()
+    setattr(process.cell, when, Faults(1, lost()))
+    await lab.send(2)
+    await lab.decided(2)
+    await eventually(lambda: sum(item.type == "RiskDecision" for item in process.mirrored) >= 2)
+    assert [item.body for item in process.mirrored if item.type == "RiskDecision"] == [
+        codec.body_of(line) for line in lab.lines("risk.decisions")
+    ]
+
+
 # -- observations
 
 

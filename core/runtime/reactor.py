@@ -67,6 +67,7 @@ class Reactor:
         self._timing = timing or Timing()
         self._after_commit = after_commit
         self._outputs: list[Item] = []
+        self._untold: list[Item] = []
         self._chain: dict[str, int] = {}
         self._base = 0
         self._last_seen: Message | None = None
@@ -188,6 +189,7 @@ class Reactor:
     async def live(self) -> None:
         """Subscribe, catch up to the fence, then handle what comes until `stop`."""
         self._committed_in = self._committer.in_seq
+        await self._tell()
         while not self._stopping:
             patterns = self._runner.inputs
             self._inbox = await self._cell.subscribe(patterns)
@@ -283,12 +285,18 @@ class Reactor:
 
     async def _commit(self, items: list[Item], state: bytes | None = None) -> int:
         self._committed_in = self._committer.in_seq
+        self._untold = items
         reply = await self._committer.commit(items, state)
         status, committer = self._status, self._committer
         status.seq, status.in_seq, status.commits = committer.seen, committer.in_seq, committer.commits
+        await self._tell()
+        return reply.first
+
+    async def _tell(self) -> None:
+        """Let the mirror know what has been committed, also where the answer came only with the next connection."""
+        items, self._untold = self._untold, []
         if self._after_commit is not None and items:
             await self._after_commit(items)
-        return reply.first
 
     def _due_state(self) -> bytes | None:
         now = time.monotonic()
