@@ -17,10 +17,11 @@ from core.runtime.archive import Archive
 from core.runtime.committer import Committer
 from core.sequencer.memory import MemoryCell, MemoryServer
 from strategies import host
-from tests.runtime_lab import BTC, Lab, Process
+from tests.runtime_lab import BTC, Lab, Process, eventually
 
 ROOT = Path(__file__).resolve().parents[1]
 GATE, STRATEGIES = "risk_engine.main", "strategy_runner.main"
+RESUME = f"control.resume.{GATE}"
 INGEST = "md_ingest.BTCUSDT"
 START_S = 1_723_118_400  # 2024-08-08T12:00:00Z
 TRADING = {
@@ -116,7 +117,10 @@ class Floor(Lab):
         watches = [Open()] if name == "risk_engine" else []
         plugins = host.plugin_modules if name == "strategy_runner" else lambda content: ()
         process = self.process(service, self.settings[name], watches=watches, plugins=plugins)
+        resumed = len(self.lines(RESUME))
         self.services[name] = await process.start()
+        if watches:
+            await eventually(lambda: len(self.lines(RESUME)) > resumed)
         await self.settle()
 
     async def restart(self, name: str) -> None:
