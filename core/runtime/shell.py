@@ -36,7 +36,8 @@ class Pulse:
         beat: the heartbeat, which also wakes the driver.
         ping: proof of both connections, and renewal of the leases.
         silence: a server that does not answer for so long counts as lost.
-        tail: journals look at their streams.
+        tail: journals look at their streams if this process has committed.
+        look: they look although it has not: others may have published on names that nobody has declared.
         sync: journals go to the disk.
         trim: streams are trimmed.
         leave: after `stop` it leaves within this, whatever hangs.
@@ -47,6 +48,7 @@ class Pulse:
     ping: float = 1.0
     silence: float = 3.0
     tail: float = 0.02
+    look: float = 0.25
     sync: float = 0.1
     trim: float = 30.0
     leave: float = 4.0
@@ -281,10 +283,13 @@ class Shell:
             raise BusUnavailable(f"Redis has been silent for {patience:.1f} s") from None
 
     async def _keep_journals(self) -> None:
-        sync_at = time.monotonic()
+        sync_at = look_at = 0.0
+        tailed = 0
         while True:
             await asyncio.sleep(self._pulse.tail)
-            await self._archive.tail()
+            if self._committer.commits != tailed or time.monotonic() >= look_at:
+                tailed, look_at = self._committer.commits, time.monotonic() + self._pulse.look
+                await self._archive.tail()
             if time.monotonic() >= sync_at:
                 sync_at = time.monotonic() + self._pulse.sync
                 await self._archive.sync()
