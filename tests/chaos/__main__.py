@@ -185,6 +185,7 @@ def quiet(world: World) -> list[str]:
     capture = world.instances[4]
     if not world.wait(120, lambda: world.processes[capture].poll() == 0) and "--capture" in world.ingests[0].arguments:
         return [f"the capture has not ended: {world.health(capture)}"]
+    world.restart_server()  # although a source has ended and cannot speak for itself
     for instance in world.instances[4:]:
         if world.processes[instance].poll() is None:
             world.processes[instance].terminate()

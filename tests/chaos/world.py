@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -153,6 +154,9 @@ class World:
             with urllib.request.urlopen(note["health"], timeout=2) as answer:
                 report: dict[str, Any] = json.loads(answer.read())
                 return report
+        except urllib.error.HTTPError as not_healthy:
+            report = json.loads(not_healthy.read())
+            return report
         except (OSError, ValueError):
             return {}
 
