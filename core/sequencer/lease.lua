@@ -15,6 +15,6 @@ elseif stored[1] ~= token then
   return {'lost', stored[2] or ''}
 end
 local till = mode == 'release' and 0 or now + tonumber(ARGV[5])
-if mode ~= 'renew' then redis.call('HSET', key, 'token', token, 'host', host) end
+if mode == 'acquire' then redis.call('HSET', key, 'token', token, 'host', host) end
 redis.call('HSET', key, 'until', string.format('%.0f', till))
 return {'ok', stored[4] or '0', stored[5] or '0', stored[6] or '0'}

@@ -252,5 +252,6 @@ async def test_only_who_runs_holds_a_fast_source_back(a, new_cell):
     assert await a.cell.positions() == {"svc.a": 7}
     assert await a.cell.held_positions() == {"svc.a": 7}
     await a.cell.release("svc.a", token=a.token)
+    assert await a.cell.homes() == {"svc.a": "h1"}
     assert await a.cell.positions() == {"svc.a": 7}
     assert await a.cell.held_positions() == {}
