@@ -186,6 +186,9 @@ def quiet(world: World) -> list[str]:
     if not world.wait(120, lambda: world.processes[capture].poll() == 0) and "--capture" in world.ingests[0].arguments:
         return [f"the capture has not ended: {world.health(capture)}"]
     world.restart_server()  # although a source has ended and cannot speak for itself
+    going = [name for name in world.instances if world.processes[name].poll() is None]
+    if not world.wait(30, lambda: world.live(*going)):
+        return [f"not live after the last start of the server: {_running(world)}"]
     for instance in world.instances[4:]:
         if world.processes[instance].poll() is None:
             world.processes[instance].terminate()
