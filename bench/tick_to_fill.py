@@ -24,10 +24,8 @@ from core.sequencer.redis import RedisCell
 from core.sequencer.wire import Wire, dial, parse_url
 
 INSTANCE = "md_ingest.BTCUSDT"
-EVERY = 4
 ORDERS = 150
 WARM_UP = 100
-PAUSE_S = 0.004
 FILL_LIMIT_S = 5.0
 TAIL_S = 0.02
 HOPS = ("call to trade", "trade to intent", "intent to order", "order to fill", "fill to receipt")
@@ -75,49 +73,69 @@ class Round:
         return percentile((sample.total_us for sample in self.samples), share) / (4 * median(self.trips_us))
 
 
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How trades follow each other.
+
+    Attributes:
+        name: in words.
+        every: an order on every so many-th trade.
+        pause_s: between two trades, seconds.
+    """
+
+    name: str
+    every: int
+    pause_s: float
+
+
+TEMPI = (Tempo("after pauses of 4 ms", 4, 0.004), Tempo("back to back", 1, 0.0))
+"""A market that lets processes fall asleep, and one that does not."""
+
+
 def measure(folder: Path, rounds: int) -> Outcome:
-    """The way of some hundred orders, with a PING between any two of them."""
-    with Lab(folder, profile=PROFILE, strategies=STRATEGIES.format(n=EVERY)) as lab:
-        lab.start_services()
-        measured = run(_rounds(lab, rounds))
-        lab.terminate()
-    return _outcome(measured)
+    """The way of some hundred orders, with a PING between any two of them, at both tempi."""
+    outcome = Outcome()
+    for tempo in TEMPI:
+        with Lab(folder / str(tempo.every), profile=PROFILE, strategies=STRATEGIES.format(n=tempo.every)) as lab:
+            lab.start_services()
+            measured = run(_rounds(lab, rounds, tempo))
+            lab.terminate()
+        _report(outcome, tempo, measured)
+    return outcome
 
 
-def _outcome(rounds: list[Round]) -> Outcome:
+def _report(outcome: Outcome, tempo: Tempo, rounds: list[Round]) -> None:
     samples = [sample for each in rounds for sample in each.samples]
     totals = [sample.total_us for sample in samples]
-    outcome = Outcome()
+    outcome.remarks.append(f"{tempo.name}: {len(samples)} orders; journals and states of all on, also the bench's own")
     outcome.add(
-        "round trip (PING), p50", median([trip for each in rounds for trip in each.trips_us]), "us",
+        f"round trip (PING), p50, {tempo.name}", median([trip for each in rounds for trip in each.trips_us]), "us",
         note=spread([median(each.trips_us) for each in rounds]),
     )  # fmt: skip
     cold = [median(each.cold_trips_us) for each in rounds]
-    outcome.add("round trip after a pause, p50", median(cold), "us", note=spread(cold))
+    outcome.add("  the first one of two, p50", median(cold), "us", note=spread(cold))
     for name, share, target in (("p50", 0.5, "<= 12"), ("p99", 0.99, "")):
         multiples = [each.multiple(share) for each in rounds]
         outcome.add(
-            f"tick to fill, {name}", percentile(totals, share), "us", ratio=median(multiples),
+            f"tick to fill, {name}, {tempo.name}", percentile(totals, share), "us", ratio=median(multiples),
             against="4 round trips", target=target, note=spread(multiples),
         )  # fmt: skip
     waited = [percentile((one.total_us for one in each.samples), 0.5) for each in rounds]
     multiples = [way / (4 * trip) for way, trip in zip(waited, cold, strict=True)]
     outcome.add(
-        "tick to fill, p50", median(waited), "us", ratio=median(multiples), against="4 round trips after a pause",
+        "tick to fill, p50", median(waited), "us", ratio=median(multiples), against="4 first round trips",
         note=spread(multiples),
     )  # fmt: skip
     for index, hop in enumerate(HOPS):
         way = [sample.hops_us[index] for sample in samples]
         outcome.add(f"  {hop}, p50", percentile(way, 0.5), "us", note=f"p99 {percentile(way, 0.99):,.0f}")
-    outcome.remarks.append(f"{len(samples)} orders; journals and states of all services on, also the bench's own")
-    return outcome
 
 
-async def _rounds(lab: Lab, rounds: int) -> list[Round]:
+async def _rounds(lab: Lab, rounds: int, tempo: Tempo) -> list[Round]:
     async with lab.cell() as cell:
         wire = await dial(parse_url(lab.server.url))
         tailing = asyncio.create_task(_tail(Archive(cell, INSTANCE, lab.journals)))
-        source = _Source(cell, await cell.subscribe(["strat.intent", "orders.accepted", "fills.new"]), wire)
+        source = _Source(cell, await cell.subscribe(["strat.intent", "orders.accepted", "fills.new"]), wire, tempo)
         await source.open(lab)
         await source.round(WARM_UP)
         done = [await source.round(ORDERS) for _ in range(rounds)]
@@ -142,8 +160,8 @@ async def _tail(archive: Archive) -> None:
 class _Source:
     """The source of market data and the receiver of fills."""
 
-    def __init__(self, cell: RedisCell, inbox: Inbox, wire: Wire) -> None:
-        self._cell, self._inbox, self._wire = cell, inbox, wire
+    def __init__(self, cell: RedisCell, inbox: Inbox, wire: Wire, tempo: Tempo) -> None:
+        self._cell, self._inbox, self._wire, self._tempo = cell, inbox, wire, tempo
         self._trades = 0
 
     async def open(self, lab: Lab) -> None:
@@ -152,13 +170,13 @@ class _Source:
     async def round(self, orders: int) -> Round:
         done = Round()
         for _ in range(orders):
-            for _ in range(EVERY - 1):
+            for _ in range(self._tempo.every - 1):
                 await self._commit()
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(self._tempo.pause_s)
             done.cold_trips_us.append(await self._ping())
             done.trips_us.append(await self._ping())
             done.samples.append(await self._order())
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(self._tempo.pause_s)
         return done
 
     async def _commit(self) -> int:
