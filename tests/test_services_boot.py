@@ -399,6 +399,21 @@ def test_a_tripped_kill_switch_denies_with_halted(place):
     assert "drill" in json.loads(halt)["reason"]
 
 
+def test_a_missing_folder_of_the_kill_switch_halts_an_installation_that_has_traded(place):
+    """A new installation gets the folder; where there are journals, its absence may be a disk that is not mounted."""
+    process = place.start("risk_engine")
+    wait_for(place.live("risk_engine.main"))
+    assert (place.folder / "var" / "state").is_dir()
+    assert place.stop(process) == [0]
+    (place.folder / "var" / "state").rmdir()
+    place.start("risk_engine")
+    wait_for(place.live("risk_engine.main"))
+    publish(place, "strat.intent", intent(1))
+    wait_for(lambda: len(place.lines("risk.decisions")) == 1)
+    assert json.loads(place.lines("risk.decisions")[0])["reason"] == "halted"
+    assert not (place.folder / "var" / "state").exists()
+
+
 # -- systemd and health
 
 

@@ -144,15 +144,22 @@ def guarded(instance: str, args: argparse.Namespace, assemble: Callable[[Config]
 def _make_folders(config: Config) -> None:
     """Before anybody hears of this process: whoever has joined a cell is waited for.
 
+    The folders of state and kill switch are made on a new installation only. Where journals prove that there has been
+    one, a missing folder may be a disk that is not mounted, with a tripped switch on it: that halts trading until
+    somebody has looked.
+
     Raises:
         NjordError: naming the key and the folder that cannot be made.
     """
-    for key in type(config.paths).model_fields:
-        folder = getattr(config.paths, key)
+    folders = {f"paths.{key}": getattr(config.paths, key) for key in ("journal_dir", "log_dir", "run_dir")}
+    if not any(config.paths.journal_dir.glob("*.*.ndjson")):
+        folders["paths.state_dir"] = config.paths.state_dir
+        folders["risk.kill_switch_file"] = config.kill_switch_file.parent
+    for key, folder in folders.items():
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise NjordError(f"paths.{key} is {str(folder)!r}, which cannot be made: {error.strerror}") from None
+            raise NjordError(f"{key} is {str(folder)!r}, which cannot be made: {error.strerror}") from None
 
 
 def _ended(instance: str, error: Exception) -> int:
@@ -240,7 +247,6 @@ def _reactor_shell(service: Service, config: Config, args: argparse.Namespace, e
     )
     watches = []
     if extras.kill_switch:
-        config.kill_switch_file.parent.mkdir(parents=True, exist_ok=True)
         switch = KillSwitch(config.kill_switch_file, config.risk.kill_switch_key, cell.get)
         watches.append(KillSwitchWatch(instance, switch))
     keys = prefixes(config.redis.cell)[0]
