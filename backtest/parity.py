@@ -17,8 +17,8 @@ from typing import Any
 from backtest.journals import Record, read_record
 from backtest.reexecution import Difference, Reexecution, last_configs
 from backtest.services import SERVICES
-from core import codec
-from core.config import content_for, load_config
+from core import cli, codec
+from core.config import content_for
 from core.contracts import ConfigChanged
 from core.errors import ConfigError, NjordError
 from core.handler import Content
@@ -145,17 +145,10 @@ def _changes(recorded: Any, now: Any, path: str = "") -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m backtest.parity", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    made = cli.parser("python -m backtest.parity", __doc__)
     made.add_argument(
         "--journal-dir", type=Path, action="append", metavar="DIR", help="journals (default: var/log/njord); repeatable"
     )
-    where = made.add_mutually_exclusive_group()
-    where.add_argument("--config", metavar="FILE", help="the base file (default: ./config/base.yaml)")
-    where.add_argument("--config-root", metavar="DIR", help="the folder that holds config/base.yaml")
-    made.add_argument("--profile", metavar="NAME", help="config/NAME.yaml is laid over the base file")
     made.add_argument(
         "--recorded-config", action="store_true", help="do not compare with the configuration that is here now"
     )
@@ -182,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _contents(args: argparse.Namespace) -> dict[str, Content] | None:
     if args.recorded_config:
         return None
-    config = load_config(args.config or args.config_root or Path("config/base.yaml"), args.profile)
+    config = cli.config_of(args)
     return {service.name: content_for(service.name, config) for service in SERVICES}
 
 

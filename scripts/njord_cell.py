@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, from whatever directory
 
-from core.config import load_config
+from core import cli
 from core.errors import ConfigError, NjordError
 from core.sequencer.redis import RedisCell
 
@@ -24,25 +24,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     args = _parser().parse_args(argv)
     try:
-        config = load_config(args.config or args.config_root or Path("config/base.yaml"), args.profile)
+        config = cli.config_of(args)
         return asyncio.run(_run(RedisCell(config.redis.url, config.redis.cell), args))
     except ConfigError as error:
         print(f"njord_cell: {error}", file=sys.stderr)
-        return 2
+        return cli.EXIT_USAGE
     except NjordError as error:
         print(f"njord_cell: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="njord_cell.py", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    where = made.add_mutually_exclusive_group()
-    where.add_argument("--config", metavar="FILE", help="the base file (default: ./config/base.yaml)")
-    where.add_argument("--config-root", metavar="DIR", help="the folder that holds config/base.yaml")
-    made.add_argument("--profile", metavar="NAME", help="config/NAME.yaml is laid over the base file")
+    made = cli.parser("njord_cell.py", __doc__)
     commands = made.add_subparsers(dest="command", required=True)
     commands.add_parser("status", help="epoch, last number, and who has yet to attest", allow_abbrev=False)
     gone = commands.add_parser("deregister", help="stop waiting for an instance", allow_abbrev=False)

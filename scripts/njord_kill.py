@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, from whatever directory
 
 from core import codec, kill_switch, topics
+from core.cli import BASE, add_places
 from core.config import Config, load_config
 from core.contracts import KillSwitchSet
 from core.errors import ConfigError, NjordError
@@ -26,7 +27,6 @@ from core.errors import ConfigError, NjordError
 PROJECT = Path(__file__).resolve().parents[1]
 AUDIT_NAME = "kill_switch.audit.ndjson"
 ANNOUNCE_TIMEOUT_S = 3.0
-_BASE = Path("config/base.yaml")
 
 _HELP = {
     "trip-file": "halt trading; works without Redis",
@@ -60,25 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     description, _, epilog = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(prog="njord_kill.py", description=description, epilog=epilog, allow_abbrev=False)
-    _add_places(parser, default=None)
+    add_places(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in _HELP.items():
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         command.add_argument("--reason", required=True, type=_reason, metavar="TEXT", help="why; kept for the record")
-        _add_places(command, default=argparse.SUPPRESS)
+        add_places(command, default=argparse.SUPPRESS)
     text = "say whether trading is halted, and why; changes nothing"
     check = commands.add_parser("check", help=text, description=text, allow_abbrev=False)
     check.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    _add_places(check, default=argparse.SUPPRESS)
+    add_places(check, default=argparse.SUPPRESS)
     return parser
-
-
-def _add_places(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """Where the configuration is; allowed in front of the command and behind it."""
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--config", metavar="FILE", default=default, help="the base file, ./config/base.yaml")
-    place.add_argument("--config-root", metavar="DIR", default=default, help="the folder that holds config/base.yaml")
-    parser.add_argument("--profile", metavar="NAME", default=default, help="also read config/NAME.yaml")
 
 
 def _reason(text: str) -> str:
@@ -89,7 +81,7 @@ def _reason(text: str) -> str:
 
 def _default_place() -> Path:
     """The working directory's configuration; where it has none, that of the project this file belongs to."""
-    return _BASE if _BASE.is_file() else PROJECT / _BASE
+    return BASE if BASE.is_file() else PROJECT / BASE
 
 
 async def _check(config: Config, *, as_json: bool) -> int:

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, f
 
 from backtest.journals import Line
 from backtest.restoration import Plan, cut_journals, plan
-from core import codec
-from core.config import Config, load_config
+from core import cli, codec
+from core.config import Config
 from core.errors import ConfigError, NjordError
 from core.sequencer.records import SavedState
 from core.sequencer.redis import RedisCell
@@ -31,25 +31,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Restore the cell that the command line names; the exit code."""
     args = _parser().parse_args(argv)
     try:
-        config = load_config(args.config or args.config_root or Path("config/base.yaml"), args.profile)
+        config = cli.config_of(args)
         return asyncio.run(_restore(config, args))
     except ConfigError as error:
         print(f"njord_restore: {error}", file=sys.stderr)
-        return 2
+        return cli.EXIT_USAGE
     except NjordError as error:
         print(f"njord_restore: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="njord_restore.py", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    where = made.add_mutually_exclusive_group()
-    where.add_argument("--config", metavar="FILE", help="the base file (default: ./config/base.yaml)")
-    where.add_argument("--config-root", metavar="DIR", help="the folder that holds config/base.yaml")
-    made.add_argument("--profile", metavar="NAME", help="config/NAME.yaml is laid over the base file")
+    made = cli.parser("njord_restore.py", __doc__)
     made.add_argument(
         "--journal-dir", type=Path, action="append", metavar="DIR",
         help="another folder with journals of this cell, from another host; repeatable",

@@ -21,10 +21,11 @@ from apps.run.picture import Picture
 from apps.run.session import Outcome, Plan, Session
 from apps.run.summary import describe
 from apps.run.view import open_view
+from core.cli import EXIT_FAILED, EXIT_USAGE, config_of
 from core.config import Config
 from core.errors import ConfigError, NjordError
 from core.runtime.locks import InstanceLock
-from core.runtime.process import EXIT_FAILED, EXIT_USAGE, config_of, parser, speed
+from core.runtime.process import parser, speed
 
 SPEED = "10"
 

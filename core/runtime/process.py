@@ -10,13 +10,13 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 import uvloop
 
-from core import codec
-from core.config import Config, content_for, load_config
+from core import cli, codec
+from core.cli import EXIT_FAILED, EXIT_USAGE, config_of
+from core.config import Config, content_for
 from core.errors import ConfigError, NjordError
 from core.handler import Content, Service
 from core.kill_switch import KillSwitch
@@ -34,9 +34,6 @@ from core.runtime.status import Status
 from core.runtime.systemd import Notifier
 from core.sequencer.port import Cell
 from core.sequencer.redis import RedisCell, prefixes
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 
 log = structlog.get_logger()
 
@@ -61,14 +58,7 @@ class Extras:
 
 def parser(module: str, about: str | None) -> argparse.ArgumentParser:
     """The options that every daemon has."""
-    made = argparse.ArgumentParser(
-        prog=f"python -m {module}", description=about, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    where = made.add_mutually_exclusive_group()
-    where.add_argument("--config", metavar="FILE", help="the base file (default: ./config/base.yaml)")
-    where.add_argument("--config-root", metavar="DIR", help="the folder that holds config/base.yaml")
-    made.add_argument("--profile", metavar="NAME", help="config/NAME.yaml is laid over the base file")
+    made = cli.parser(f"python -m {module}", about)
     made.add_argument("--host", default="", metavar="NAME", help="name of this machine in leases (default: its own)")
     return made
 
@@ -88,15 +78,6 @@ def speed(text: str) -> float | None:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r}; allowed: a number above 0, such as 10, or max")
     return value
-
-
-def config_of(args: argparse.Namespace) -> Config:
-    """The configuration that the options name.
-
-    Raises:
-        ConfigError: it is wrong; every mistake is named.
-    """
-    return load_config(args.config or args.config_root or Path("config/base.yaml"), args.profile)
 
 
 def serve(service: Service, argv: Sequence[str] | None, *, about: str | None, extras: Extras | None = None) -> int:

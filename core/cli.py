@@ -1,0 +1,49 @@
+"""What all command lines share: where the configuration is, no abbreviations, and what the exit codes mean."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from core.config import Config, load_config
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+BASE = Path("config/base.yaml")
+
+
+def parser(prog: str, about: str | None) -> argparse.ArgumentParser:
+    """A parser with the options that name the configuration.
+
+    Args:
+        prog: how the command is called.
+        about: the module's docstring, shown as it is written.
+    """
+    made = argparse.ArgumentParser(
+        prog=prog, description=about, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_places(made)
+    return made
+
+
+def add_places(to: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Where the configuration is.
+
+    Args:
+        to: gets the options.
+        default: of each; argparse.SUPPRESS for a sub-command whose parent has them too.
+    """
+    place = to.add_mutually_exclusive_group()
+    place.add_argument("--config", metavar="FILE", default=default, help="the base file (default: ./config/base.yaml)")
+    place.add_argument("--config-root", metavar="DIR", default=default, help="the folder that holds config/base.yaml")
+    to.add_argument("--profile", metavar="NAME", default=default, help="config/NAME.yaml is laid over the base file")
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """The configuration that the options name.
+
+    Raises:
+        ConfigError: it is wrong; every mistake is named.
+    """
+    return load_config(args.config or args.config_root or BASE, args.profile)
