@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from decimal import Decimal
 from enum import StrEnum
+from inspect import cleandoc
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -149,8 +150,8 @@ def summary(record: type[Any]) -> str:
 
 def attributes(record: type[Any]) -> dict[str, str]:
     """The `Attributes:` of a class's documentation by name."""
-    block = (record.__doc__ or "").partition("Attributes:\n")[2].rstrip()
-    entries = re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", block, re.MULTILINE)
+    block = cleandoc(record.__doc__ or "").partition("Attributes:\n")[2].rstrip()
+    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", block, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in entries}
 
 
