@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Context, Decimal, localcontext
 
 from core.contracts.base import refuse, require_text, set_decimal
 from core.contracts.enums import Side
@@ -63,7 +63,8 @@ class Instrument:
 
 
 def _on_grid(value: Decimal, step: Decimal, rounding: str) -> Decimal:
-    return (value / step).to_integral_value(rounding=rounding) * step
+    with localcontext(Context(prec=_DIGITS, rounding=rounding)):  # the division too is rounded towards the right side
+        return (value / step).to_integral_value() * step
 
 
 def quote_of(symbol: str) -> str:
@@ -86,3 +87,5 @@ def file_symbol(symbol: str) -> str:
 
 _NOT_IN_FILES = re.compile(r"[^\w.-]", re.ASCII)
 _FILE_SYMBOL_MAX = 64
+_DIGITS = 1000
+"""As many as money has: a grid must not depend on what the process, or a strategy in it, has set its decimals to."""
