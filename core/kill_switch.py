@@ -103,7 +103,7 @@ def _reason_in(path: str | Path) -> str:
         return f"cannot be read ({_why(error)})"
     try:
         written = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested without end: whatever it says, it halts
         return text.partition("\n")[0] or "no reason given"
     reason = written.get("reason") if isinstance(written, dict) else None
     return str(reason) if reason else "no reason given"

@@ -70,6 +70,7 @@ def test_clearing_a_clear_switch_is_no_error(path):
         (b'{"reason": null}', "no reason given"),
         (b"[1, 2]", "no reason given"),
         (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"[" * 4096, "[" * 4096),  # nested deeper than any parser follows
     ],
 )
 def test_any_file_halts_whatever_is_in_it(path, content, reason):
