@@ -407,6 +407,7 @@ def test_no_number_breaks_the_gate_or_its_cap(qty, price, last, side, kind):
     decision, *orders = desk.send(qty, price, side=side, kind=kind)
     assert decision.allowed == bool(orders)
     for order in orders:
+        assert last is not None or side == "buy"
         market = order.limit_price if last is None else Decimal(repr(last))
         own = order.limit_price or market
         assert order.qty * own >= 5

@@ -55,25 +55,27 @@ def test_low_limit_does_not_hide_a_large_order(side):
 
 
 @pytest.mark.parametrize(
-    ("expected", "qty", "limit", "kind"),
+    ("expected", "qty", "limit", "kind", "side"),
     [
-        ("allowed", "2.5", "100", "limit"),  # 250
-        ("per_order_cap", "2.501", "100", "limit"),  # 250.1
-        ("no_price", "1", None, "market"),
-        ("no_price", "1000", "0.01", "market"),  # binds nobody: it would be bought at the market's price
+        ("allowed", "2.5", "100", "limit", "buy"),  # 250
+        ("per_order_cap", "2.501", "100", "limit", "buy"),  # 250.1
+        ("no_price", "1", None, "market", "buy"),
+        ("no_price", "1000", "0.01", "market", "buy"),  # binds nobody: it would be bought at the market's price
+        ("no_price", "25000", "0.01", "limit", "sell"),  # 250 at its limit, which is the least that it may bring
     ],
 )
-def test_limit_price_stands_in_for_an_unknown_market(expected, qty, limit, kind):
-    """Before the first trade a limit order is valued at its limit, and a market order is denied."""
-    assert Desk().ask(qty, limit, kind=kind) == expected
+def test_limit_price_stands_in_for_an_unknown_market(expected, qty, limit, kind, side):
+    """Before the first trade a limit buy is valued at its limit, the most it can cost; anything else is denied."""
+    assert Desk().ask(qty, limit, kind=kind, side=side) == expected
 
 
 def test_last_trade_replaces_the_limit_price():
-    """Once a trade is known the limit price is no longer what a sell is valued at."""
+    """Once a trade is known a limit sell is valued at the market, not at its limit."""
     desk = Desk()
-    assert desk.ask("3", "80", side="sell") == "allowed"  # 240
+    assert desk.ask("3", "80", side="sell") == "no_price"
     desk.trade(100.0)
     assert desk.ask("3", "80", side="sell") == "per_order_cap"  # 300
+    assert desk.ask("2.5", "80", side="sell") == "allowed"  # 250
 
 
 def test_newest_trade_counts():

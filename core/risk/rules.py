@@ -74,14 +74,15 @@ class Case:
 
     @property
     def ref_price(self) -> Decimal | None:
-        """Price of the last trade, else the limit price of a limit order; None where neither is known.
+        """Price of the last trade, else the limit price of a limit buy; None where neither is known.
 
-        A limit price on a market order binds nobody, so it is no price to size an order by.
+        A limit price on a market order binds nobody, and that of a sell only says how little it may bring: 25,000
+        coins offered at 0.01 are worth what the market pays. Neither is a price to size an order by.
         """
         if self.trade is not None:
             return Decimal(repr(self.trade.price))
-        limit_price = self.intent.limit_price
-        if self.intent.type == "limit" and limit_price is not None and limit_price > 0:
+        intent, limit_price = self.intent, self.intent.limit_price
+        if intent.type == "limit" and intent.side == "buy" and limit_price is not None and limit_price > 0:
             return limit_price
         return None
 
