@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +21,7 @@ from core.contracts import (
     StrategyFailed,
     Watermark,
 )
-from core.errors import ConfigError
+from core.errors import ConfigError, ContractError
 from strategies.base import StrategyBase, Wish
 from strategies.context import StrategyContext
 from strategies.outbox import Outbox
@@ -29,6 +30,18 @@ from strategies.settings import FILE, HostSettings, StrategyEntry
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
 _ERROR_MAX = 500
 _OWN = (FillEvent, OrderUpdate, RiskDecision)
+_RAISED = (Exception, SystemExit)
+"""Whatever a plugin raises, also one that calls `exit`: the others go on."""
+
+
+class _Lost(StrategyBase):
+    """Stands in for a strategy whose memory could not be written down, until the next market second says so."""
+
+    def on_event(self, event: Any) -> Iterable[Wish]:
+        return ()
+
+    def snapshot(self) -> dict[str, Any]:
+        raise ContractError("it held what cannot be remembered when its memory was written down")
 
 
 class HostedStrategy:
@@ -61,7 +74,7 @@ class HostedStrategy:
         self._class = strategy_class
         self._settings = settings
         self._outbox = Outbox()
-        prices, config = MappingProxyType(self.prices), MappingProxyType(entry.params)
+        prices, config = MappingProxyType(self.prices), MappingProxyType(deepcopy(entry.params))
         self._context = StrategyContext(entry.id, self._outbox, MappingProxyType(positions), prices, config)
         self._strategy = self._create()
 
@@ -69,6 +82,8 @@ class HostedStrategy:
         try:
             strategy = self._class.create(self._context)
             strategy.snapshot()
+            if self._outbox.drain():  # every restart would say it again
+                raise ContractError("it wishes to trade before it is started; allowed: from on_start on")
         except ConfigError as error:
             raise ConfigError(f"{FILE}: strategy {self.entry.id!r}: {error}") from None
         except Exception as error:
@@ -88,13 +103,21 @@ class HostedStrategy:
         return topics.covered(self.entry.events, topics.topic_of(event))
 
     def on_event(self, event: Event) -> Sequence[Event]:
-        """Show it an event."""
+        """Show it an event; before each second of the market see whether its memory can be written down.
+
+        One that assigns what cannot be remembered would otherwise take the others' memory with it, at every start anew.
+        """
         if self.quarantined:
             return ()
         try:
+            if isinstance(event, Watermark):
+                self._strategy.snapshot()
+        except _RAISED as error:
+            return self._failed(error, final=True)
+        try:
             said = self._strategy.on_event(event)
             return self._wishes(said) if said else self._finished()
-        except Exception as error:  # noqa: BLE001  # whatever a plugin raises, the others go on
+        except _RAISED as error:
             return self._failed(error)
 
     def start(self) -> Sequence[Event]:
@@ -112,7 +135,7 @@ class HostedStrategy:
             return ()
         try:
             return self._wishes(hook() or ())
-        except Exception as error:  # noqa: BLE001  # as above
+        except _RAISED as error:
             return self._failed(error)
 
     def _wishes(self, said: Iterable[Wish]) -> Sequence[Event]:
@@ -136,17 +159,16 @@ class HostedStrategy:
             limit = instrument.quantize_price(limit, wish.side) if limit is not None else None
         return replace(wish, strategy_id=self.entry.id, qty=qty, limit_price=limit)
 
-    def _failed(self, error: Exception) -> Sequence[Event]:
+    def _failed(self, error: BaseException, *, final: bool = False) -> Sequence[Event]:
         self._outbox.drain()
         self.errors += 1
-        self.quarantined = self.errors >= self._settings.max_errors
+        self.quarantined = final or self.errors >= self._settings.max_errors
         return [StrategyFailed(self.entry.id, _text(error), self.errors, self.quarantined)]
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that its later answers depend on; one in quarantine answers nothing, so it remembers nothing.
 
-        Raises:
-            ContractError: it holds what cannot be written down; the message names the attribute.
+        Its `state` is None while it holds what cannot be written down, which is until the next second of the market.
         """
         return {
             "entry": self.entry.to_dict(),
@@ -154,8 +176,14 @@ class HostedStrategy:
             "errors": self.errors,
             "quarantined": self.quarantined,
             "prices": dict(self.prices),
-            "state": {} if self.quarantined else self._strategy.snapshot(),
+            "state": {} if self.quarantined else self._memory(),
         }
+
+    def _memory(self) -> dict[str, Any] | None:
+        try:
+            return self._strategy.snapshot()
+        except _RAISED:
+            return None
 
     def restore(self, state: dict[str, Any]) -> None:
         """Become what `snapshot` described.
@@ -168,7 +196,9 @@ class HostedStrategy:
         if state["entry"] == self.entry.to_dict():
             self.started, self.errors = state["started"], state["errors"]
             self.quarantined = state["quarantined"]
-            if not self.quarantined:
+            if state["state"] is None:
+                self._strategy = _Lost()
+            elif not self.quarantined:
                 self._strategy.restore(state["state"])
         elif not state["quarantined"]:
             self.started = state["started"]
@@ -178,6 +208,11 @@ class HostedStrategy:
                 self._strategy, self.started = self._create(), False
 
 
-def _text(error: Exception) -> str:
-    """Type and text without memory addresses, which differ from run to run."""
-    return _ADDRESS.sub("0x...", f"{type(error).__name__}: {error}")[:_ERROR_MAX]
+def _text(error: BaseException) -> str:
+    """Type and text without memory addresses, which differ from run to run, and without what cannot be written."""
+    try:
+        text = str(error)
+    except _RAISED:
+        text = "its text cannot be made"
+    written = f"{type(error).__name__}: {text}".encode(errors="replace").decode()
+    return _ADDRESS.sub("0x...", written)[:_ERROR_MAX]

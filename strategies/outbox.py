@@ -13,6 +13,9 @@ from core.contracts import CancelIntent, Event, OrderIntent
 from core.errors import ContractError
 from strategies.base import Wish
 
+WISHES_MAX = 1000
+"""So many in answer to one event; a generator without an end must not take the others down with it."""
+
 _ALLOWED = "OrderIntent, CancelIntent"
 
 
@@ -33,10 +36,14 @@ class Outbox:
         """Collect a wish.
 
         Raises:
-            ContractError: it is none.
+            ContractError: it is none, or one too many.
+            ValueError: it holds a text that cannot be written.
         """
         if not isinstance(event, (OrderIntent, CancelIntent)):
             raise ContractError(f"a strategy said {type(event).__name__}; allowed: {_ALLOWED}")
+        if len(self._wishes) >= WISHES_MAX:
+            raise ContractError(f"a strategy said more to one event than allowed: {WISHES_MAX:,}")
+        codec.encode(event)  # what cannot be written fails here and not in the commit of everybody's answers
         self._wishes.append(event)
 
     def publish_json(self, topic: str, payload: Mapping[str, Any]) -> _Done:
