@@ -26,6 +26,9 @@ LINE_BYTES_MAX = 1 << 24
 """No message is longer (a book of 5,000 levels a side takes 300 kB); what is comes out in broken pieces."""
 TIME_DIGITS = 19
 """Nanoseconds since 1970 have as many from 2001 to 2286; fewer are another unit."""
+AHEAD_NS_MAX = 86_400_000_000_000
+"""How far a venue's time may be ahead of the recording host's clock: a day, more than any clock is wrong. The market's
+time never falls, so one broken time of the year 2100 would make every later trade old news for good."""
 LINES_PER_PAUSE = 1000
 """How many lines are skipped in one go; some milliseconds."""
 
@@ -191,6 +194,8 @@ class CaptureSource:
             if record is None:
                 self.counts.ignored += 1
                 return None
+            if record.ts_ns > self._recv_ns + AHEAD_NS_MAX:
+                raise ContractError(f"venue time {record.ts_ns} ns is more than a day ahead of the recording")
             events = self._feed.on_record(record)
         except ContractError as error:
             raw = b"%d %s" % (self._recv_ns, message)

@@ -91,6 +91,18 @@ def test_skipping_gives_way(tmp_path):
     assert list(CaptureSource(path, "BTC/USDT").records(Tails())) == [PAUSE, PAUSE]
 
 
+def test_a_venue_time_far_ahead_is_left_out(tmp_path):
+    """The market's clock never falls: one broken time would make all later trades old news, so it is reported."""
+    line = b'%d {"stream":"btcusdt@trade","data":{"t":%d,"p":"100","q":"1","T":%d,"m":true}}\n'
+    day_ms, ms = 86_400_000, T // 1_000_000
+    tape = [line % (T, 1, ms), line % (T, 2, ms + 8 * 10**12), line % (T, 3, ms + day_ms), line % (T, 4, ms + 2)]
+    first, broken, ahead, last = CaptureSource(write(tmp_path / "c", b"".join(tape)), "BTC/USDT").records(Tails())
+    assert broken.events == ()
+    assert broken.dead_letter is not None
+    assert "a day ahead" in broken.dead_letter.error
+    assert [due.events[-1].ts for due in (first, ahead, last)] == [n * 1_000_000 for n in (ms, ms + day_ms, ms + 2)]
+
+
 @pytest.mark.parametrize(
     ("speed", "now", "due", "delay"),
     [
