@@ -117,6 +117,8 @@ def test_the_price_of_a_market_order(trades, limit_price, price):
         ({"qty": Decimal(-1)}, "invalid_qty"),
         ({"qty": Decimal("0.0015")}, "invalid_qty"),
         ({"qty": Decimal("1e999999")}, "invalid_qty"),
+        ({"qty": Decimal("1e400")}, "invalid_qty"),  # a position that no float holds
+        ({"limit_price": Decimal("1e400")}, "invalid_price"),
         ({"limit_price": Decimal(0)}, "invalid_price"),
         ({"limit_price": Decimal(-1)}, "invalid_price"),
         ({"limit_price": Decimal("0.001")}, "invalid_price"),
@@ -133,6 +135,14 @@ def test_an_order_that_cannot_be_executed_is_rejected(changes, reason):
     assert (rejected.status, rejected.reason, rejected.strategy_id) == ("REJECTED", reason, "sma")
     assert (rejected.order_qty, rejected.cum_qty, rejected.leaves_qty) == (event.qty, 0, event.qty)
     assert venue.on_event(trade(100.0), AT) == []
+
+
+def test_orders_without_a_name_are_answered_each_for_itself():
+    """A buy and a sell that cannot be told apart by id are both rejected, each as what it was."""
+    venue = new_venue()
+    nameless = buy("a", order_id="", intent_id="")
+    sides = [venue.on_event(replace(nameless, side=side), AT)[0].side for side in ("buy", "sell")]
+    assert sides == ["buy", "sell"]
 
 
 def test_a_rejected_order_never_fills_at_nothing():

@@ -38,6 +38,9 @@ VENUE = "paper"
 ANSWERS_KEPT = 512
 """So many ended orders are remembered, to answer a repeated order as before."""
 
+NUMBER_MAX = Decimal("1e18")
+"""No quantity or price that anybody means is larger, and positions must fit the floats that they are shown in."""
+
 NOT_OWNER = "not_owner"
 
 
@@ -97,7 +100,8 @@ class PaperVenue:
             return (known,)
         reason = self._refusal(event, name)
         if reason is not None:
-            return (self._keep(_rejected(event, name, at.market_ns, reason)),)
+            rejected = _rejected(event, name, at.market_ns, reason)
+            return (self._keep(rejected) if name else rejected,)  # without a name it answers no other order
         order = Order(name, event.strategy_id, event.symbol, event.side, event.type, event.qty, event.limit_price)
         arrival = self._engine.submit(order)
         answer = arrival.order.update(at.market_ns, arrival.reason or "")
@@ -215,7 +219,7 @@ def _rejected(event: OrderEvent, name: str, ts_ns: int, reason: RejectReason) ->
 def _on_grid(value: Decimal, step: Decimal) -> bool:
     try:
         with exact():
-            return value > 0 and value % step == 0
+            return 0 < value <= NUMBER_MAX and value % step == 0
     except LedgerError:  # too far from the step to be divided by it: on no grid, and no reason to stop
         return False
 
