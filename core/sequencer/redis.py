@@ -54,7 +54,6 @@ class RedisCell:
         self._keys, self._channels = prefixes(cell)
         self._wire: Wire | None = None
         self._sub: Wire | None = None
-        self._inbox: Inbox | None = None
         self._run_id = ""
 
     # -- connection
@@ -265,27 +264,40 @@ class RedisCell:
         return bool(await self._call("SREM", self._keys + "owners", instance))
 
     async def load(self, content: CellContent) -> None:
-        """Replace everything that the cell holds, raise its epoch and close it until all instances have attested."""
-        for topic in await self.last_seqs():
-            await self._call("DEL", f"{self._keys}stream:{topic}")
-        await self._call("DEL", self._keys + "last", self._keys + "journalled")
+        """Replace everything that the cell holds, raise its epoch and close it until all instances have attested.
+
+        Broken off half way, it leaves a closed cell that can be loaded again.
+        """
+        await self.mark_forked("scripts/njord_restore.py has begun to load it and has not finished")
+        await self._load_places(content)
+        before = await self.last_seqs()
+        for name, seq in content.last.items():  # first, because another attempt finds the streams by these names
+            await self._call("HSET", self._keys + "last", name, seq)
+        for name in before.keys() | content.last.keys():
+            await self._call("DEL", f"{self._keys}stream:{name}")
         for name, lines in content.streams.items():
             stream = f"{self._keys}stream:{name}"
             for start in range(0, len(lines), LOAD_BATCH):
                 batch = lines[start : start + LOAD_BATCH]
                 for future in self._command.send_all([("XADD", stream, seq_of(line), "l", line) for line in batch]):
                     self._command.checked(await future)
-        for name, seq in content.last.items():
-            await self._call("HSET", self._keys + "last", name, seq)
-        for name, place in content.instances.items():
+        for name in before.keys() - content.last.keys():
+            await self._call("HDEL", self._keys + "last", name)
+        await self._call("DEL", self._keys + "journalled", f"{self._keys}attested:{self._run_id}")
+        meta = self._keys + "meta"
+        await self._call("HINCRBY", meta, "epoch", 1)
+        await self._call("HSET", meta, "seq", content.seq, "ts", content.ts_ns // 1000, "forked", "", "open", "")
+
+    async def _load_places(self, content: CellContent) -> None:
+        """Positions and memories; whoever has none in the new history starts anew and keeps nothing of the old one."""
+        nowhere = dict.fromkeys(await self.positions(), Lease(0, 0, 0))
+        for name, place in {**nowhere, **content.instances}.items():
             fields = ("n", place.n, "in", place.in_seq, "obs", place.obs_seq, "token", "", "digest", "", "until", 0)
             await self._call("HSET", f"{self._keys}i:{name}", *fields)
+            await self._call("DEL", f"{self._keys}state:{name}")
         for name, state in content.states.items():
             fields = ("state", state.state, "in", state.in_seq, "n", state.n)  # type: ignore[assignment]
             await self._call("HSET", f"{self._keys}state:{name}", *fields)
-        meta = self._keys + "meta"
-        await self._call("HSET", meta, "seq", content.seq, "ts", content.ts_ns // 1000, "forked", "", "open", "")
-        await self._call("HINCRBY", meta, "epoch", 1)
 
     async def get(self, key: str) -> bytes | None:
         """A plain key."""
