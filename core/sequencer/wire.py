@@ -17,7 +17,9 @@ import hiredis
 
 from core.errors import BusUnavailable, ConfigError
 
-AWAY = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "OOM")
+AWAY = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "OOM", "MISCONF", "NOREPLICAS")
+"""Errors of a server that cannot serve now but will again, such as MISCONF while its disk is full."""
+
 CONNECT_TIMEOUT_S = 3.0
 
 Push = Callable[[bytes, bytes], None]
@@ -41,7 +43,10 @@ def parse_url(url: str) -> Address:
     Raises:
         ConfigError: it is none of these; the password is not repeated.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text quotes the URL
+        raise ConfigError("redis.url is none; a password in it must be percent-encoded") from None
     if parts.scheme not in ("redis", "rediss", "unix"):
         raise ConfigError(f"redis.url starts with {parts.scheme!r}; allowed: redis://, rediss://, unix://")
     query = parse_qs(parts.query)
@@ -75,13 +80,10 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._transport: asyncio.WriteTransport | None = None
-        self.heard = 0.0
-        """Loop time of the last bytes received, s."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = transport  # type: ignore[assignment]  # a stream transport writes
-        self.heard = asyncio.get_running_loop().time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
@@ -89,7 +91,6 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
-        self.heard = asyncio.get_running_loop().time()
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             if self._push is not None and type(reply) is list and reply[0] in (b"message", b"pmessage"):
@@ -175,7 +176,11 @@ async def dial(
                 _, wire = await loop.create_connection(
                     lambda: Wire(push, lost), address.host, address.port, ssl=address.tls
                 )
-            await _introduce(wire, address)
+            try:
+                await _introduce(wire, address)
+            except BaseException:
+                wire.close()  # a server that hangs would otherwise keep one connection of every attempt
+                raise
     except (OSError, TimeoutError) as error:
         place = address.path or f"{address.host}:{address.port}"
         raise BusUnavailable(f"Redis at {place} does not answer: {str(error) or 'timed out'}") from None
@@ -193,5 +198,4 @@ async def _introduce(wire: Wire, address: Address) -> None:
         try:
             await wire.call(*command)
         except hiredis.ReplyError as error:
-            wire.close()
             raise ConfigError(f"redis.url: the server refuses {command[0]}: {error}") from None
