@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from core import codec, topics
 from core.contracts import Event
-from core.errors import BusUnavailable, CellMissing, CodecError, CommitRefused
+from core.errors import CellMissing, CodecError
 from core.runner import Item, item_of
 from core.runtime.committer import Committer
 from core.sequencer.memory import MemoryCell, MemoryServer
@@ -90,7 +90,7 @@ class SequencedBus:
             committer = self._committer
         try:
             await committer.commit([item])
-        except (BusUnavailable, CommitRefused):
+        except BaseException:  # also when the caller has stopped waiting: whether it was published is not known
             if self._committer is committer:
                 self._committer = None  # the next call connects again, as another instance
             await committer.cell.close()
@@ -98,14 +98,18 @@ class SequencedBus:
 
     async def _join(self) -> Committer:
         cell = self._new_cell()
-        await cell.connect()
-        await cell.create()  # does nothing where there is a cell
-        meta = await cell.meta()
-        if meta.epoch == 0:
-            raise CellMissing("the server holds no cell")
         committer = Committer(cell, f"bus.{secrets.token_hex(6)}", LEASE_MS, register=False)
-        await cell.attest(committer.instance, meta.run_id)  # where no service is registered nobody else would
-        await committer.join(meta)
+        try:
+            await cell.connect()
+            await cell.create()  # does nothing where there is a cell
+            meta = await cell.meta()
+            if meta.epoch == 0:
+                raise CellMissing("the server holds no cell")
+            await cell.attest(committer.instance, meta.run_id)  # where no service is registered nobody else would
+            await committer.join(meta)
+        except BaseException:
+            await cell.close()
+            raise
         return committer
 
     async def subscribe(self, topic: str) -> AsyncIterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from core.bus import Bus, BusProto, InMemoryBus, SequencedBus
 from core.contracts import KillSwitchSet, Malformed, OrderIntent, TradeEvent
 from core.embedded import EmbeddedServer
 from core.errors import BusUnavailable, CodecError, CommitRefused, ConfigError, ContractError
-from core.sequencer.memory import MemoryServer
+from core.sequencer.memory import MemoryCell, MemoryServer
 
 ROOT = Path(__file__).resolve().parents[1]
 TRADE = {
@@ -250,6 +250,43 @@ async def test_a_bus_in_memory_goes_on_after_a_restart_of_its_server():
     """The first call after the restart says that the connection is lost, the next one publishes."""
     server = MemoryServer()
     await goes_on(InMemoryBus(server), server.restart)
+
+
+async def test_a_caller_that_stops_waiting_does_not_spoil_the_next_call():
+    """The first was published although its caller had gone; the second is another commit, not a changed first."""
+    server, cells = MemoryServer(), []
+
+    class Slow(MemoryCell):
+        async def commit(self, commit):
+            reply = await super().commit(commit)
+            await asyncio.sleep(3600 if commit.n == 2 and len(cells) == 1 else 0)
+            return reply
+
+    bus = SequencedBus(lambda: cells.append(Slow(server)) or cells[-1])
+    await bus.publish_json("x", {"n": 1})
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(bus.publish_json("x", {"n": 2}), 0.01)
+    await bus.publish_json("x", {"n": 3})
+    assert [line["n"] for line in await bus.history("x")] == [1, 2, 3]
+
+
+async def test_a_publisher_that_cannot_join_keeps_no_connection():
+    """Every failed call lets go of what it has opened: a server that is not ready collects nothing."""
+    closed = []
+
+    class Unready(MemoryCell):
+        async def meta(self):
+            raise BusUnavailable("not ready")
+
+        async def close(self):
+            closed.append(self._run_id)
+            await super().close()
+
+    server = MemoryServer()
+    bus = SequencedBus(lambda: Unready(server))
+    with pytest.raises(BusUnavailable):
+        await bus.publish_json("x", {"n": 1})
+    assert closed == ["", server.run_id]  # once before it connects, once behind the failure
 
 
 @pytest.mark.redis
