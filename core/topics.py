@@ -116,18 +116,18 @@ def stray_journal(name: str) -> str:
     """File name of the journal for a channel without a journal of its own; no two channels share one.
 
     >>> stray_journal("alerts/desk.1")
-    'stray.alerts%2Fdesk.1.ndjson'
+    'stray.alerts%desk.1.ndjson'
     """
-    return f"{_STRAY}{name.replace('/', '%2F')}.ndjson"
+    return f"{_STRAY}{name.replace('/', '%')}.ndjson"  # one character, or the longest names would not fit a file's
 
 
 def stray_topic(file: str) -> str:
     """The channel of such a file.
 
-    >>> stray_topic("stray.alerts%2Fdesk.1.ndjson")
+    >>> stray_topic("stray.alerts%desk.1.ndjson")
     'alerts/desk.1'
     """
-    return file.removeprefix(_STRAY).removesuffix(".ndjson").replace("%2F", "/")
+    return file.removeprefix(_STRAY).removesuffix(".ndjson").replace("%", "/")
 
 
 def topic_of(event: c.Event) -> str:

@@ -36,7 +36,7 @@ async def complete(lab):
 
 NAMES = [
     "portfolio", "app", "fills.BTCUSDT", "positions.x", "risk.decisions.x", "ohlcv.1m.BTCUSDT", "a/b", "ab", "a.b",
-    "x:y@z-1", "stray.app", "x" * 200,
+    "x:y@z-1", "stray.app", "x" * 200, "x/" * 100,
 ]  # fmt: skip
 
 
