@@ -11,7 +11,8 @@ import pytest
 from backtest.journals import read_record
 from backtest.reexecution import Reexecution
 from core import codec
-from core.contracts import ConfigChanged, DeadLetter, Halt, Resume, SessionStarted, StateObserved
+from core.bus import item_for
+from core.contracts import ConfigChanged, DeadLetter, Halt, OrderIntent, Resume, SessionStarted, StateObserved
 from core.errors import (
     CellMissing,
     ConfigError,
@@ -23,8 +24,10 @@ from core.errors import (
 )
 from core.runner import Item
 from core.runtime.committer import Committer
-from core.runtime.reactor import Timing
-from tests.runtime_lab import QUICK, Crash, Faults, Lab, OtherTally, counted, eventually, intent, lost, tally
+from core.runtime.reactor import FLUSH_ITEMS, Timing
+from core.sequencer.memory import MemoryCell
+from tests.contract.test_cell import Instance
+from tests.runtime_lab import QUICK, Crash, Faults, Lab, OtherTally, Tally, counted, eventually, intent, lost, tally
 
 ME = "risk_engine.main"
 
@@ -152,6 +155,31 @@ async def test_changed_code_opens_a_new_segment(lab, code):
     assert sessions(lab)[-1].new_segment
 
 
+@pytest.mark.parametrize("now", ["code-1", "code-2"])
+async def test_one_told_to_leave_while_it_recovers_keeps_nothing_of_that(lab, code, now):
+    """Half a repetition is neither a mismatch nor a place to go on from: i-4 to i-6 are not decided again."""
+    first = await lab.process().start()
+    first.reactor._state_due = float("inf")
+    await lab.send(6)
+    await lab.decided(6)
+    await first.kill()
+    code[0] = now
+
+    class Leaving(Tally):
+        def on_event(self, event, at):
+            if isinstance(event, OrderIntent) and event.intent_id == "i-3":
+                second.shell.stop()
+            return super().on_event(event, at)
+
+    second = lab.process(tally(Leaving))
+    second.run()
+    assert await second.ended() is None
+    await lab.process().start()
+    await lab.send()
+    await lab.decided(7)
+    assert lab.decisions() == counted(1, 7)
+
+
 async def test_a_service_new_to_a_cell_does_not_act_on_history(lab):
     """What was published before it existed is not traded upon."""
     await lab.bus.publish_json("strat.intent", intent(0))
@@ -257,6 +285,23 @@ async def test_what_a_shell_observes_is_recorded_before_the_handler_acts_on_it(l
     second = codec.header_of(lab.lines("strat.intent")[1]).seq
     assert halt.before_seq <= second
     assert reexecuted_own(lab)[1:] == ([], [])
+
+
+async def test_a_long_batch_is_not_decided_on_an_old_look(lab):
+    """200 intents arrive at once; the switch trips while the first decisions are committed and stops the rest."""
+    world = Scripted("open")
+    process = await lab.process(watches=[world]).start()
+
+    def trip(commit):
+        if any(item.type == "RiskDecision" for item in commit.items):
+            world.word = "halt: drill"
+
+    process.cell.before = trip
+    sender = await Instance(MemoryCell(lab.server), "bus.batch").start(register=False)
+    await sender.commit(*[item_for("strat.intent", intent(number)) for number in range(1, 201)])
+    await lab.decided(200)
+    told = [said for _, said in lab.decisions("told")]
+    assert told == ["open"] * FLUSH_ITEMS + ["halt: drill"] * (200 - FLUSH_ITEMS)
 
 
 async def test_an_observation_is_heard_again_at_its_place(lab):
@@ -575,6 +620,23 @@ async def test_it_leaves_although_the_server_hangs(lab, frozen):
         await asyncio.sleep(0)
     await process.stop()
     assert process.task.done()
+
+
+async def test_it_leaves_although_the_server_hangs_over_trimming(lab):
+    """Whatever the heartbeat waits for, silence is noticed."""
+    process = lab.process(pulse=replace(QUICK, trim=0.01, silence=0.02, leave=0.1))
+    hangs = asyncio.Event()
+
+    async def trim(topics, keep):
+        hangs.set()
+        await asyncio.Event().wait()
+
+    process.cell.trim = trim
+    await process.start()
+    await lab.send()
+    await hangs.wait()
+    process.cell.gate.clear()
+    await process.stop()
 
 
 async def test_memory_is_saved_every_second_in_which_it_changed(lab, monkeypatch):

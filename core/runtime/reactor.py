@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -104,6 +104,7 @@ class Reactor:
         Raises:
             ReplayMismatch: the same code and configuration gave other outputs.
             SequenceGap: the streams no longer hold what must be handled again.
+            BusUnavailable: the connection is lost, or `stop` was called before everything had been handled again.
         """
         self._runner = runner = Runner(self._runner.service, self._runner.instance)
         self._chain, self._base = {}, 0
@@ -121,6 +122,8 @@ class Reactor:
         async for topic, line in self._history(upto_in, upto_obs):
             produced += self._step(topic, line, self._next(topic, line, caught_up=False))
             replayed += 1
+        if self._stopping:
+            raise BusUnavailable("stopped while recovering")  # half a repetition proves nothing and is not to be kept
         new_segment = await self._compare(produced, saved.n if saved else 0)
         await self._hear_last_observations()
         await self._adopt_settings()
@@ -195,7 +198,7 @@ class Reactor:
             self._inbox = await self._cell.subscribe(patterns)
             fence = (await self._cell.meta()).seq
             async for topic, line in self._history(fence, fence):
-                await self._observe_before(topic)
+                await self._observe_before((topic,))
                 self._outputs += self._step(topic, line, self._next(topic, line, caught_up=False))
                 if len(self._outputs) >= FLUSH_ITEMS:
                     await self._flush()
@@ -208,13 +211,13 @@ class Reactor:
 
     async def _turn(self, messages: list[Message], fence: int) -> None:
         """Handle everything that has come, then look at the clock."""
-        if self._watches:
-            for topic in dict.fromkeys(topic for topic, _ in messages):
-                await self._observe_before(topic)
+        names = {topic for topic, _ in messages} if self._watches else set()
+        await self._observe_before(names)
         for topic, line in messages:
             self._receive(topic, line, fence)
             if len(self._outputs) >= FLUSH_ITEMS:
                 await self._flush()
+                await self._observe_before(names)  # the server may have taken its time: what was seen is old
             if self._stopping:
                 break
         await self._flush()
@@ -331,10 +334,10 @@ class Reactor:
             await self._flush()
             await self._record_state()
 
-    async def _observe_before(self, topic: str) -> None:
-        """Ask the watches that must be asked before an input of this topic is handled."""
+    async def _observe_before(self, names: Iterable[str]) -> None:
+        """Ask the watches that must be asked before an input of these topics is handled."""
         for watch in self._watches:
-            if topics.matches(watch.before, topic):
+            if any(topics.matches(watch.before, name) for name in names):
                 await self._ask(watch)
 
     async def _ask(self, watch: Watch) -> None:

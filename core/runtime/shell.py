@@ -259,7 +259,7 @@ class Shell:
                 await self._answered(self._ping())
             if now >= trim_at:
                 trim_at = now + self._pulse.trim
-                await self._archive.trim()
+                await self._answered(self._archive.trim())
 
     async def _ping(self) -> None:
         await self._cell.ping()
@@ -267,7 +267,7 @@ class Shell:
             if self._joined:
                 await lease.renew()
 
-    async def _answered(self, call: Coroutine[Any, Any, None]) -> None:
+    async def _answered(self, call: Coroutine[Any, Any, object]) -> None:
         """Await what a living server answers soon; while stopping there is only what is left of the time.
 
         Raises:

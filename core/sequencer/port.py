@@ -13,9 +13,14 @@ from core.errors import BusUnavailable
 from core.runner import Message
 from core.sequencer.records import Commit, Committed, Lease, Meta, SavedState
 
+INBOX_MAX = 100_000
+
 
 class Inbox:
-    """What a subscription has received and nobody has taken yet."""
+    """What a subscription has received and nobody has taken yet.
+
+    A reader that lets too much wait loses its subscription, not its memory: the streams hold the rest.
+    """
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
@@ -24,7 +29,12 @@ class Inbox:
         self._failure: BusUnavailable | None = None
 
     def put(self, topic: str, line: bytes) -> None:
-        """Add a message and wake the reader."""
+        """Add a message and wake the reader; nothing is added behind a failure, which would hide what is missing."""
+        if self._failure is not None:
+            return
+        if len(self._messages) >= INBOX_MAX:
+            self.fail(BusUnavailable(f"{INBOX_MAX} messages wait for their reader"))
+            return
         self._messages.append((topic, line))
         if self._waiter is not None:
             self.wake()

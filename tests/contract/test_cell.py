@@ -6,6 +6,7 @@ import pytest
 
 from core import codec
 from core.errors import (
+    BusUnavailable,
     CellMissing,
     CommitConflict,
     CommitRefused,
@@ -255,3 +256,17 @@ async def test_only_who_runs_holds_a_fast_source_back(a, new_cell):
     assert await a.cell.homes() == {"svc.a": "h1"}
     assert await a.cell.positions() == {"svc.a": 7}
     assert await a.cell.held_positions() == {}
+
+
+async def test_a_reader_that_falls_too_far_behind_loses_its_subscription_not_its_place(a, new_cell, monkeypatch):
+    """What had been received is given out whole and in order, then the reader is told to read the streams."""
+    monkeypatch.setattr("core.sequencer.port.INBOX_MAX", 3)
+    reader = new_cell()
+    await reader.connect()
+    inbox = await reader.subscribe(["t.a"])
+    await a.commit(*[line_of() for _ in range(5)])
+    await reader.ping()  # whatever was published before has arrived
+    assert [codec.seq_of(line) for _, line in await inbox.take()] == [1, 2, 3]
+    with pytest.raises(BusUnavailable):
+        await inbox.take()
+    await reader.close()
