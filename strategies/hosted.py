@@ -189,7 +189,7 @@ class HostedStrategy:
         """Become what `snapshot` described.
 
         With a changed entry the memory is taken over as far as it fits and errors count from zero; a strategy that was
-        in quarantine, or whose memory does not fit at all, starts fresh.
+        in quarantine starts fresh. So does one whose memory does not fit at all, also when only its code has changed.
         """
         self.prices.clear()
         self.prices.update({s: price for s, price in state["prices"].items() if s in self.entry.symbols})
@@ -199,13 +199,16 @@ class HostedStrategy:
             if state["state"] is None:
                 self._strategy = _Lost()
             elif not self.quarantined:
-                self._strategy.restore(state["state"])
+                self._take_over(state["state"])
         elif not state["quarantined"]:
             self.started = state["started"]
-            try:
-                self._strategy.restore(state["state"])
-            except Exception:  # noqa: BLE001  # a memory of other parameters may break a plugin in any way
-                self._strategy, self.started = self._create(), False
+            self._take_over(state["state"])
+
+    def _take_over(self, memory: Any) -> None:
+        try:
+            self._strategy.restore(memory)
+        except _RAISED:  # that of other parameters or of other code may break a plugin in any way
+            self._strategy, self.started = self._create(), False
 
 
 def _text(error: BaseException) -> str:

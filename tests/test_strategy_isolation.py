@@ -10,6 +10,7 @@ import pytest
 from core import codec
 from core.contracts import StrategyFailed
 from core.errors import ConfigError
+from strategies.indicators import Sma
 from strategies.outbox import WISHES_MAX
 from strategies.strategy import Strategy
 from tests.strategy_desk import BTC, Desk, content, entry, intents, second, trade
@@ -50,6 +51,19 @@ class Careless(Strategy):
     def _for_ever(self, trade):
         while True:
             yield self.buy(trade.symbol, Decimal(1))
+
+
+class Averaging(Strategy):
+    """Keeps an average and buys 1."""
+
+    strategy_id = "averaging"
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.average = Sma(3)
+
+    def on_trade(self, trade):
+        return [self.buy(trade.symbol, Decimal(1))]
 
 
 class Many(Strategy):
@@ -156,3 +170,13 @@ def test_parameters_stay_what_was_configured():
     assert list(intents(desk.see(trade(1)))) == [("s", "buy", "1")]
     assert settings["strategies"][0]["params"] == {"levels": []}
     assert desk.host.snapshot()["strategies"][0]["entry"]["params"] == {"levels": []}
+
+
+def test_a_memory_that_does_not_fit_edited_code_is_dropped(monkeypatch):
+    """The same entry, but the class has lost an indicator since: it starts fresh, and the others do not notice."""
+    settings = content(entry("edited", Averaging), entry("good", Plain))
+    desk = Desk(settings)
+    desk.see(trade(1))
+    monkeypatch.setattr(Averaging, "__init__", Strategy.__init__)
+    again = desk.restarted()
+    assert list(intents(again.see(trade(1)))) == [("edited", "buy", "1"), ("good", "buy", "1")]
