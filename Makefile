@@ -72,10 +72,10 @@ run-portfolio: $(STAMP) ## the portfolio alone
 	$(BIN)/python -m apps.portfolio_manager --config $(CONFIG)
 
 run-kill-trip: $(STAMP) ## stop all trading now [REASON="why"]
-	$(BIN)/python -m scripts.njord_kill trip-file --config $(CONFIG) --reason "$(REASON)"
+	@$(BIN)/python -m scripts.njord_kill trip-file --config $(CONFIG) --reason "$(or $(REASON),no reason given)"
 
-run-kill-clear: $(STAMP) ## allow trading again [REASON="why"]
-	$(BIN)/python -m scripts.njord_kill clear-file --config $(CONFIG) --reason "$(REASON)"
+run-kill-clear: $(STAMP) ## allow trading again, REASON="why" is required
+	@$(BIN)/python -m scripts.njord_kill clear-file --config $(CONFIG) --reason "$(REASON)"
 
 check-kill: $(STAMP) ## whether the kill switch is tripped; 0 means clear
 	$(BIN)/python -m scripts.njord_kill check --config $(CONFIG)
