@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from core import codec, topics
 from core.contracts import Event
-from core.errors import CellMissing, CodecError
+from core.errors import BusUnavailable, CellMissing, CodecError, CommitRefused
 from core.runner import Item, item_of
 from core.runtime.committer import Committer
 from core.sequencer.memory import MemoryCell, MemoryServer
@@ -84,13 +84,19 @@ class SequencedBus:
             await cell.close()
 
     async def _commit(self, item: Item) -> None:
+        """A caller may stop waiting; what is on its way to the sequencer must have its answer all the same."""
+        sending = asyncio.create_task(self._send(item))
+        sending.add_done_callback(lambda sent: sent.cancelled() or sent.exception())  # known, whoever has gone
+        await asyncio.shield(sending)
+
+    async def _send(self, item: Item) -> None:
         async with self._joining:
             if self._committer is None:
                 self._committer = await self._join()
             committer = self._committer
         try:
             await committer.commit([item])
-        except BaseException:  # also when the caller has stopped waiting: whether it was published is not known
+        except (BusUnavailable, CommitRefused):
             if self._committer is committer:
                 self._committer = None  # the next call connects again, as another instance
             await committer.cell.close()

@@ -252,22 +252,29 @@ async def test_a_bus_in_memory_goes_on_after_a_restart_of_its_server():
     await goes_on(InMemoryBus(server), server.restart)
 
 
-async def test_a_caller_that_stops_waiting_does_not_spoil_the_next_call():
-    """The first was published although its caller had gone; the second is another commit, not a changed first."""
-    server, cells = MemoryServer(), []
+@pytest.mark.parametrize("gone", [0, 1], ids=["on its way", "in the queue"])
+async def test_a_caller_that_stops_waiting_spoils_no_other_call(gone):
+    """Everything is published once and in order, whether or not its caller still waits for the answer."""
+    server, reached, answered = MemoryServer(), asyncio.Event(), asyncio.Event()
 
     class Slow(MemoryCell):
         async def commit(self, commit):
             reply = await super().commit(commit)
-            await asyncio.sleep(3600 if commit.n == 2 and len(cells) == 1 else 0)
+            reached.set()
+            await answered.wait()
             return reply
 
-    bus = SequencedBus(lambda: cells.append(Slow(server)) or cells[-1])
-    await bus.publish_json("x", {"n": 1})
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(bus.publish_json("x", {"n": 2}), 0.01)
+    bus = SequencedBus(lambda: Slow(server))
+    calls = [asyncio.create_task(bus.publish_json("x", {"n": number})) for number in range(3)]
+    await reached.wait()
+    calls[gone].cancel()
+    await asyncio.sleep(0)
+    answered.set()
+    ends = await asyncio.gather(*calls, return_exceptions=True)
     await bus.publish_json("x", {"n": 3})
-    assert [line["n"] for line in await bus.history("x")] == [1, 2, 3]
+    assert [isinstance(end, asyncio.CancelledError) for end in ends] == [number == gone for number in range(3)]
+    assert [line["n"] for line in await bus.history("x")] == [0, 1, 2, 3]
+    await bus.close()
 
 
 async def test_a_publisher_that_cannot_join_keeps_no_connection():
