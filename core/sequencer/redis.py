@@ -12,7 +12,7 @@ from typing import Any
 import hiredis
 
 from core.codec import seq_of
-from core.errors import BusUnavailable, CommitRefused, InstanceBusy, LeaseLost
+from core.errors import BusUnavailable, CommitRefused, ConfigError, InstanceBusy, LeaseLost
 from core.runner import Message
 from core.sequencer.port import Inbox
 from core.sequencer.records import CellContent, Commit, Committed, Lease, Meta, SavedState, refusal
@@ -59,10 +59,17 @@ class RedisCell:
     # -- connection
 
     async def connect(self) -> None:
-        """Open the command connection and load the scripts."""
+        """Open the command connection and load the scripts.
+
+        Raises:
+            ConfigError: the server refuses the credentials, or wants some.
+        """
         await self.close()
         self._wire = await dial(self._address)
-        info = await self._call("INFO", "server")
+        try:
+            info = await self._call("INFO", "server")
+        except hiredis.ReplyError as error:
+            raise ConfigError(f"redis.url: the server refuses INFO: {error}") from None
         self._run_id = next(line[7:].decode() for line in info.splitlines() if line.startswith(b"run_id:"))
         for source in _SCRIPTS.values():
             await self._call("SCRIPT", "LOAD", source)

@@ -17,7 +17,17 @@ import hiredis
 
 from core.errors import BusUnavailable, ConfigError
 
-AWAY = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "OOM", "MISCONF", "NOREPLICAS")
+AWAY = (
+    "LOADING",
+    "BUSY",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "OOM",
+    "MISCONF",
+    "NOREPLICAS",
+    "ERR max number of clients",
+)
 """Errors of a server that cannot serve now but will again, such as MISCONF while its disk is full."""
 
 CONNECT_TIMEOUT_S = 3.0
@@ -135,7 +145,7 @@ class Wire(asyncio.Protocol):
     def checked(self, reply: Any) -> Any:
         """The reply, unless it is an error."""
         if isinstance(reply, hiredis.ReplyError):
-            if str(reply).split(" ", 1)[0] in AWAY:
+            if str(reply).startswith(AWAY):
                 raise BusUnavailable(f"Redis cannot serve now: {reply}")
             raise reply
         return reply
