@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -152,9 +153,16 @@ def _cut_journal(path: Path, end: int) -> int:
     for raw in read_lines(path):
         (kept if is_line(raw) and codec.seq_of(raw) <= end else behind).append(raw + b"\n")
     if behind:
-        with path.with_suffix(".cut").open("ab") as side:
-            side.writelines(behind)
+        _write(path.with_suffix(".cut"), "ab", behind)
         whole = path.with_suffix(".whole")  # the journal is replaced in one step, whatever happens in between
-        whole.write_bytes(b"".join(kept))
+        _write(whole, "wb", kept)
         whole.replace(path)
     return len(behind)
+
+
+def _write(path: Path, mode: str, lines: list[bytes]) -> None:
+    """Bring lines to the disk: behind a power cut each must be in one file or the other."""
+    with path.open(mode) as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
