@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import codec
-from core.contracts import DenialReason, OrderEvent, RiskDecision, intent_id, order_id
-from core.errors import ContractError
+from core.contracts import DenialReason, OrderEvent, OrderIntent, RiskDecision, intent_id, order_id
+from core.errors import CodecError, ContractError
 from core.risk.gate import SERVICE
 from core.risk.memory import DECISIONS_MAX
 from core.risk.rules import RULES
@@ -246,6 +246,15 @@ def test_memory_is_bounded_and_forgets_the_oldest():
     assert len(desk.send(intent_id="i-1")) == 1  # still known: no order
     assert len(desk.gate.snapshot()["decisions"]["rows"]) == DECISIONS_MAX
     assert len(desk.send(intent_id="i-0")) == 2  # forgotten: decided again
+
+
+@pytest.mark.parametrize("field", ["strategy_id", "symbol", "intent_id"])
+def test_nobody_fills_the_memory_with_a_long_name(field):
+    """A name of 128 characters is a name; a longer one is no intent, so the gate never gets to remember it."""
+    wish = {"strategy_id": "s", "symbol": SYMBOL, "side": "buy", "type": "market", "qty": "1"}
+    assert getattr(codec.from_dict(OrderIntent, wish | {field: "x" * 128}), field) == "x" * 128
+    with pytest.raises(CodecError, match=rf"{field} has 129 characters; allowed: 128"):
+        codec.from_dict(OrderIntent, wish | {field: "x" * 129})
 
 
 def test_flood_of_denials_does_not_wash_out_orders():

@@ -70,3 +70,13 @@ def require_text(event: object, field: str, value: object) -> None:
     """Refuse an empty name."""
     if not isinstance(value, str) or not value:
         raise refuse(event, field, value, "a text that is not empty")
+
+
+NAME_MAX = 128
+"""Most characters of a name that anybody may send and that a handler remembers."""
+
+
+def require_short(event: object, field: str, value: str) -> None:
+    """Refuse a name that would fill a memory."""
+    if len(value) > NAME_MAX:
+        raise ContractError(f"{type(event).__name__}.{field} has {len(value)} characters; allowed: {NAME_MAX}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from core.contracts.base import Event, require_in, require_text, set_decimal
+from core.contracts.base import Event, require_in, require_short, require_text, set_decimal
 from core.contracts.enums import ORDER_TYPES, SIDES, DenialReason, OrderStatus, OrderType, Side
 
 
@@ -36,6 +36,8 @@ class OrderIntent(Event):
         require_text(self, "symbol", self.symbol)
         require_in(self, "side", self.side, SIDES)
         require_in(self, "type", self.type, ORDER_TYPES)
+        for name in ("strategy_id", "symbol", "intent_id"):
+            require_short(self, name, getattr(self, name))
         set_decimal(self, "qty")
         if self.limit_price is not None:
             set_decimal(self, "limit_price")
