@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from core.contracts import FillEvent, OrderStatus, OrderUpdate, RiskDecision
+from core.contracts import FillEvent, OrderStatus, OrderUpdate, RiskDecision, order_id
 from core.execution.order_state import TERMINAL
 from strategies.state import Stateful
 
@@ -21,18 +21,22 @@ class InFlight(Stateful):
 
     def __init__(self) -> None:
         self.busy = False
+        self._order = ""  # known with the decision that allowed it; what is said of others does not count from then on
         self._filled = Decimal(0)
         self._due: Decimal | None = None
 
     def sent(self) -> None:
         """An intent goes out with this answer."""
-        self.busy, self._filled, self._due = True, Decimal(0), None
+        self.busy, self._order, self._filled, self._due = True, "", Decimal(0), None
 
     def on_decision(self, decision: RiskDecision) -> bool:
         """Hear the gate; True if it said no to what was on its way."""
-        denied = self.busy and not decision.allowed
-        self.busy = self.busy and decision.allowed
-        return denied
+        if not self.busy or self._order:
+            return False
+        if decision.allowed:
+            self._order = order_id(decision.intent_id)
+        self.busy = decision.allowed
+        return not decision.allowed
 
     def on_fill(self, fill: FillEvent) -> None:
         """Count a fill."""
@@ -41,7 +45,7 @@ class InFlight(Stateful):
 
     def on_order_update(self, update: OrderUpdate) -> bool:
         """Hear of a step; True if the order has ended without being filled completely."""
-        if update.status not in TERMINAL:
+        if update.status not in TERMINAL or (self._order and update.order_id != self._order):
             return False
         self._due = update.cum_qty
         self._settle()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -124,6 +125,17 @@ def test_a_position_worth_more_than_one_order_is_closed_in_pieces():
         host = host.restarted()
     pieces = [(second, "0.125") for second in (128, 129, 130, 131)]
     assert said == [(8, "0.5"), (68, "0.25"), *pieces]
+
+
+def test_news_of_another_order_does_not_end_the_waiting():
+    """A repeated intent is denied again, and an old order's end told again, while the new one is at the venue."""
+    host, intent = bought()
+    host.allow(intent)
+    old = replace(intent, intent_id="i-old")
+    host.deny(old)
+    host.see(update(old, OrderStatus.REJECTED, Decimal(0)))
+    # 12 11 9: 10 below 10.667, a cross down; 11 9 14: 11.5 above 11.333, a cross up
+    assert [list(intents(host.see(trade(price, at_s=70)))) for price in (11, 9, 14)] == [[], [], []]
 
 
 def test_fills_of_another_strategy_are_not_its_position():
