@@ -78,6 +78,18 @@ async def test_an_owner_that_comes_later_has_the_whole_journal(lab):
     assert len(stray.read_bytes().splitlines()) == 1
 
 
+async def test_what_an_owner_leaves_behind_that_is_taken_off_the_list_is_archived(lab):
+    """Intents published behind the deregistration of the strategies are in a journal too, without a restart."""
+    await lab.process().start()
+    strategies = await lab.process(tally(name="strategy_runner")).start()
+    await lab.send(2)
+    await lab.decided(2)
+    await strategies.stop()
+    lab.server.data.owners.discard("strategy_runner.main")
+    await lab.send(2)
+    assert await complete(lab) == []
+
+
 @pytest.mark.parametrize("symbol", ["x" * 300, "../../evil", "a\nb", "a\0b", "*", "ä/ö", "[a]"])
 async def test_a_symbol_that_no_file_could_have_harms_no_journal(lab, symbol):
     """A fill of such a symbol is kept in a file of a harmless name."""

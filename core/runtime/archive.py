@@ -48,6 +48,7 @@ class Archive:
         self._last: dict[str, int] = {}
         self._dirty: set[str] = set()
         self._unsynced: dict[str, int] = {}
+        self._owners: set[str] = set()
         self._owned: set[str] = set()
         self._busy = asyncio.Lock()
         self.lines = 0
@@ -116,10 +117,11 @@ class Archive:
         """
         if not self._instance.startswith(topics.STRAY_OWNER + "."):
             return []
+        owners = set(await self._cell.positions())
+        if owners != self._owners:  # also when one has been taken off the list
+            self._owners, self._owned = owners, set()
         unknown = [name for name in names if name not in self._owned]
-        if unknown:
-            owners = await self._cell.positions()
-            self._owned.update(name for name in unknown if any(topics.owns(owner, name) for owner in owners))
+        self._owned.update(name for name in unknown if any(topics.owns(owner, name) for owner in owners))
         return [name for name in unknown if name not in self._owned]
 
     async def _append(self, topic: str, upto: int) -> None:
