@@ -173,12 +173,36 @@ async def test_at_full_speed_it_waits_for_the_slowest_service(tmp_path, monkeypa
         if behind == seen:  # it has stopped: the service moves on
             reader.in_seq = server.data.seq
             await reader.commit([])
-        assert server.data.seq - reader.in_seq <= 6 + 3 + 1  # the lag, one commit, its session
+        assert server.data.seq - reader.in_seq <= 6 + 3 + 1 + 8  # the lag, one commit, its session, up to a watermark
         seen = behind
         for _ in range(20):
             await asyncio.sleep(0.0005)
     assert await run is None
     assert trades(server) == ALL
+
+
+class Unheard:
+    """Thirty lines that cannot be read, and nothing else."""
+
+    counts = Counts()
+
+    def records(self, resume):
+        for number in range(len(resume.dead_letters), 30):
+            yield Due(number, (), DeadLetter(ME, "capture", "torn", "{"))
+            yield PAUSE
+
+
+async def test_at_full_speed_lines_that_no_service_hears_hold_nobody_up(tmp_path, monkeypatch):
+    """A capture full of broken lines ends: a service does not move on by what it does not hear."""
+    monkeypatch.setattr("core.runtime.feeder.LAG_EVERY", 1)
+    server = MemoryServer()
+    idle = FaultyCell(server)
+    await idle.connect()
+    await idle.create()
+    reader = Committer(idle, "risk_engine.main", 3_600_000)
+    await reader.join(await idle.meta())
+    assert await Ingest(server, tmp_path, lag_max=6, source=Unheard).run() is None
+    assert len(server.data.streams[f"control.dead_letter.{ME}"]) == 30
 
 
 async def test_a_stop_in_the_middle_leaves_with_whole_commits(tmp_path):

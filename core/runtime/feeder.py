@@ -10,7 +10,7 @@ from contextlib import suppress
 import structlog
 
 from core import codec
-from core.contracts import DeadLetter, Event, SessionStarted, file_symbol
+from core.contracts import DeadLetter, Event, SessionStarted, Watermark, file_symbol
 from core.market.source import PAUSE, TAIL_LENGTHS, Due, Pace, Source, Tails
 from core.runner import Message, item_of
 from core.runtime.committer import Committer
@@ -51,7 +51,7 @@ class Feeder:
             symbol: of which market.
             speed: recorded seconds per second; None is as fast as the services take it.
             status: what it says of itself.
-            lag_max: at full speed it waits while any service is more events behind than this.
+            lag_max: at full speed it waits while any service is more events behind the last watermark than this.
         """
         self._cell, self._open, self._committer, self._status = cell, source, committer, status
         self._symbol, self._lag_max = symbol, lag_max
@@ -62,7 +62,7 @@ class Feeder:
         self._batch: list[Event] = []
         self._waiting: Due | None = None
         self._stopping = self.finished = False
-        self._since_look = 0
+        self._since_look = self._marked = 0
         self._state_due = 0.0
         self._wake = asyncio.Event()
 
@@ -147,10 +147,17 @@ class Feeder:
             # The position of a source is its own last line: the streams may be trimmed up to there.
             self._committer.in_seq, self._state_due = self._committer.seen, now + STATE_EVERY_S
         await self._committer.commit([item_of(event) for event in events], state)
+        for before_last, event in enumerate(reversed(events)):
+            if isinstance(event, Watermark):
+                self._marked = self._committer.seen - before_last
+                break
         self._status.seq, self._status.commits = self._committer.seen, self._committer.commits
 
     async def _let_them_catch_up(self, published: int) -> None:
-        """At full speed, go no faster than the slowest service."""
+        """At full speed, go no faster than the slowest service.
+
+        Measured from the last watermark, which every service hears: by what it does not hear nobody moves on.
+        """
         self._since_look += published
         if not self._unpaced or self._since_look < LAG_EVERY:
             return
@@ -158,7 +165,7 @@ class Feeder:
         while not self._stopping:
             positions = await self._cell.held_positions()
             services = [seq for name, seq in positions.items() if not name.startswith(SERVICE_NAME + ".")]
-            behind = self._committer.seen - min(services, default=self._committer.seen)
+            behind = self._marked - min(services, default=self._marked)
             if behind <= self._lag_max:
                 return
             await self._sleep(0.002)
