@@ -9,10 +9,13 @@ import pytest
 from rich.console import Console
 
 from apps.run.archive import Note, prepare, read_note, write_note
+from apps.run.daemon import Daemon
 from apps.run.main import _parser, plan_of
 from apps.run.picture import Picture, Row
 from apps.run.screen import draw
+from apps.run.server import Server
 from apps.run.summary import Chapter, describe
+from apps.run.supervisor import Supervisor
 from apps.run.view import PlainView, heartbeat, line_of
 from core import codec
 from core.config import Config, load_config
@@ -175,6 +178,32 @@ SECOND = Watermark("BTC/USDT", NOON_NS)
 def test_what_happens_is_a_sentence(event, expected):
     """One line per intent, decision, fill, position change, halt and failed order, at its market time."""
     assert said(SECOND, event) == [expected]
+
+
+class Saying(Daemon):
+    """A daemon whose answer about its health is given."""
+
+    said: dict[str, str]
+
+    async def health(self) -> dict[str, str]:
+        """What was given."""
+        return self.said
+
+
+async def test_a_refused_configuration_is_told_once(config):
+    """Two services refuse the same file: one line says so; after a good file the same mistake is told again."""
+    picture = Picture(BTC, "a capture")
+    gate, venue, ingest = (Saying(name, (), config.paths.run_dir, {}) for name in ("risk_engine.main", "x", "y"))
+    supervisor = Supervisor(config, Server("redis://x"), picture, services=[gate, venue], ingest=ingest)
+    good, bad = {"config_error": ""}, {"config_error": "base.yaml:37: unknown key"}
+    for gate.said, venue.said, ingest.said in ((good, good, {}), (bad, good, {}), (bad, bad, {}), (bad, bad, {})):
+        await supervisor.look({})
+    assert [(told.kind, told.text) for told in picture.recent] == [
+        ("config", "refused by risk_engine.main, the one before stays: base.yaml:37: unknown key")
+    ]
+    for gate.said, venue.said in ((good, good), (bad, bad)):
+        await supervisor.look({})
+    assert len(picture.recent) == 2
 
 
 def test_only_changes_are_told():

@@ -136,6 +136,7 @@ def test_a_base_file_in_any_folder_is_watched_for_changes(place):
     base.write_text(text.replace("per_order_usd_cap: 250", "per_order_usd_cap: none"))
     process.send_signal(signal.SIGHUP)
     wait_for(lambda: b"config_refused" in (place.journals / "app.ndjson").read_bytes())
+    wait_for(lambda: "per_order_usd_cap" in place.health("risk_engine.main")[1]["config_error"])
     base.write_text(text.replace("per_order_usd_cap: 250", "per_order_usd_cap: 111"))
     process.send_signal(signal.SIGHUP)
     wait_for(lambda: len(place.lines("control.config.risk_engine.main")) == 2)

@@ -38,7 +38,8 @@ class Happening(NamedTuple):
 
     Attributes:
         market_ns: market time when it happened, ns UTC; 0 before the market's first second.
-        kind: "intent", "decision", "order", "fill", "position", "halt", "trouble", "process" or "note".
+        kind: "intent", "decision", "order", "fill", "position", "halt", "trouble", "process", "config" or
+            "note".
         text: in words, without the kind.
         good: False for what a trader does not want to see.
     """

@@ -19,6 +19,7 @@ KINDS = {
     "halt": "bold red",
     "trouble": "bold red",
     "process": "yellow",
+    "config": "bold red",
     "note": "dim",
 }
 WIDE = 100

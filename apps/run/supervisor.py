@@ -148,9 +148,19 @@ class Supervisor:
         """
         asked = await asyncio.gather(*(daemon.health() for daemon in self.daemons))
         self._health = {daemon.instance: report for daemon, report in zip(self.daemons, asked, strict=True)}
+        for name, report in self._health.items():
+            self._tell_refused(name, report)
         self._known.update({name: report for name, report in self._health.items() if report})
         self._picture.rows = [self._row(daemon, lasts) for daemon in self.daemons]
         self._picture.server = self._server.text + (f", restarts {n}" if (n := len(self._server.restarts)) else "")
+
+    def _tell_refused(self, instance: str, said: Mapping[str, Any]) -> None:
+        """Tell once why a changed configuration is not in force; many refuse it for the same reason."""
+        errors = {report.get("config_error", "") for report in self._known.values()}
+        error = said.get("config_error", "")
+        if error and error not in errors:
+            self._picture.tell("config", f"refused by {instance}, the one before stays: {error}", good=False)
+            self._known[instance] = dict(said)
 
     def _row(self, daemon: Daemon, lasts: Mapping[str, int]) -> Row:
         said = self._known.get(daemon.instance, {})  # the last figures of one that has ended stay

@@ -72,6 +72,7 @@ class Settings:
     Attributes:
         content: JSON values.
         config_hash: SHA-256 of the content.
+        complaint: why what is on disk now is refused; empty while it is in force.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Settings:
             ConfigError: the first reading failed.
         """
         self._load, self._validate, self._files, self._plugins = load, validate, files, plugins
-        self._complaint = ""
+        self.complaint = ""
         self._stamps = stamps(files())
         self.content = load()
         validate(self.content)
@@ -115,10 +116,10 @@ class Settings:
             if found != self._stamps or self.code_hash != before[1]:
                 self._validate(content)
         except NjordError as error:
-            if str(error) != self._complaint:
+            if str(error) != self.complaint:
                 log.error("config_refused", error=str(error))
-            self._complaint = str(error)
+            self.complaint = str(error)
             return False
-        self._complaint = ""
+        self.complaint = ""
         self._stamps, self.content, self.config_hash = found, content, codec.content_hash(content)
         return (self.config_hash, self.code_hash) != before

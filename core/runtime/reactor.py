@@ -330,6 +330,7 @@ class Reactor:
             self._reload_due = now + self._timing.reload_s
             if self._settings.changed():
                 await self._adopt_settings()
+            self._status.config_error = self._settings.complaint
         if now >= self._journal_due and self._dirty:
             await self._flush()
             await self._record_state()

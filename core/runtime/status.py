@@ -23,6 +23,7 @@ class Status:
         journalled: lines written to its journals since it started.
         dead_letters: messages that it could not read since it started.
         reconnects: how often the connection was lost.
+        config_error: why the configuration on disk is refused; empty while it is in force.
     """
 
     instance: str
@@ -34,6 +35,7 @@ class Status:
     journalled: int = 0
     dead_letters: int = 0
     reconnects: int = 0
+    config_error: str = ""
     beat: float = field(default_factory=time.monotonic)
 
     def enter(self, state: str, detail: str = "") -> None:
