@@ -159,17 +159,26 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Check the session that the command line names; the exit code."""
     args = _parser().parse_args(argv)
+    directories = args.journal_dir or [Path("var/log/njord")]
     try:
-        report = check(args.journal_dir or [Path("var/log/njord")], _contents(args))
+        size = _size(directories)
+        report = check(directories, _contents(args))
     except ConfigError as error:
         print(f"parity: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except NjordError as error:
         print(f"parity: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    if report.data and _size(directories) != size:
+        report.explanation += "; they are still being written: end the session first"
     out = codec.encode_state({"ok": report.ok, **asdict_of(report)}).decode() if args.json else describe(report)
     print(out)  # noqa: T201
     return 0 if report.ok else 1
+
+
+def _size(directories: Iterable[Path]) -> int:
+    """Bytes of all journals, which grow while a session runs."""
+    return sum(path.stat().st_size for directory in directories for path in directory.glob("*.ndjson"))
 
 
 def _contents(args: argparse.Namespace) -> dict[str, Content] | None:

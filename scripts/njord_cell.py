@@ -37,9 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     made = cli.parser("njord_cell.py", __doc__)
     commands = made.add_subparsers(dest="command", required=True)
-    commands.add_parser("status", help="epoch, last number, and who has yet to attest", allow_abbrev=False)
+    status = commands.add_parser("status", help="epoch, last number, and who has yet to attest", allow_abbrev=False)
     gone = commands.add_parser("deregister", help="stop waiting for an instance", allow_abbrev=False)
     gone.add_argument("instance", help="its name, such as md_ingest.BTCUSDT")
+    for command in (status, gone):
+        cli.add_places(command, default=argparse.SUPPRESS)
     return made
 
 

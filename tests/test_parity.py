@@ -13,6 +13,7 @@ from functools import cache
 import pytest
 
 from backtest import parity
+from backtest.journals import read_record
 from core import codec
 from core.contracts import OrderIntent
 from core.errors import ConfigError
@@ -363,3 +364,21 @@ def test_a_deleted_output_is_named_with_what_it_said(journals):
     first = report.first[0]
     assert (first.seq, first.topic, first.recorded) == (codec.seq_of(line), "fills.new", "")
     assert first.executed.encode() == codec.body_of(line)
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_journals_of_a_session_that_still_runs_are_named_as_the_cause(journals, monkeypatch, capsys, written):
+    """A line that is not there yet and one that is lost look the same, but only running journals grow meanwhile."""
+
+    def reading(directories):
+        record = read_record(directories)
+        if written:
+            with (journals / "strat.intent.ndjson").open("ab") as file:
+                file.write(b"{")
+        return record
+
+    monkeypatch.setattr(parity, "read_record", reading)
+    edit(journals / "md.trades.BTCUSDT.ndjson", lambda lines: lines[:4] + lines[5:])
+    code, said = run(capsys, "--journal-dir", str(journals))
+    assert code == 1
+    assert ("still being written: end the session first" in said.out) is written

@@ -199,7 +199,7 @@ async def test_a_refused_configuration_is_told_once(config):
     for gate.said, venue.said, ingest.said in ((good, good, {}), (bad, good, {}), (bad, bad, {}), (bad, bad, {})):
         await supervisor.look({})
     assert [(told.kind, told.text) for told in picture.recent] == [
-        ("config", "refused by risk_engine.main, the one before stays: base.yaml:37: unknown key")
+        ("config", "base.yaml:37: unknown key; the one before stays in force (risk_engine.main)")
     ]
     for gate.said, venue.said in ((good, good), (bad, bad)):
         await supervisor.look({})

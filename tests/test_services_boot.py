@@ -205,7 +205,7 @@ def test_a_folder_that_is_a_file_is_named(place):
     blocked.write_text("")
     code, last = ended(place, place.start("risk_engine", env={"NJORD__PATHS__JOURNAL_DIR": str(blocked)}))
     assert (code, "paths.journal_dir" in last, str(blocked) in last) == (1, True, True)
-    status = place.run("scripts/njord_cell.py", "--config-root", str(place.folder), "status")
+    status = place.run("scripts/njord_cell.py", "status", "--config-root", str(place.folder))
     assert json.loads(status.stdout)["instances"] == {}
 
 

@@ -159,7 +159,7 @@ class Supervisor:
         errors = {report.get("config_error", "") for report in self._known.values()}
         error = said.get("config_error", "")
         if error and error not in errors:
-            self._picture.tell("config", f"refused by {instance}, the one before stays: {error}", good=False)
+            self._picture.tell("config", f"{error}; the one before stays in force ({instance})", good=False)
             self._known[instance] = dict(said)
 
     def _row(self, daemon: Daemon, lasts: Mapping[str, int]) -> Row:
