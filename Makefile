@@ -59,17 +59,17 @@ run-md: $(STAMP) ## market data alone [CAPTURE=file, else synthetic; SYMBOL=BTC/
 	$(BIN)/python -m apps.md_ingest --config $(CONFIG) --symbol "$(or $(SYMBOL),BTC/USDT)" \
 	$(if $(CAPTURE),--capture "$(CAPTURE)",--synthetic --seed "$(or $(SEED),7)") $(if $(SPEED),--speed "$(SPEED)")
 
-run-strat: $(STAMP) ## the strategies alone
-	$(BIN)/python -m apps.strategy_runner --config $(CONFIG)
+run-strat: $(STAMP) ## the strategies alone [PROFILE=demo, as for each of these]
+	$(BIN)/python -m apps.strategy_runner --config $(CONFIG) $(if $(PROFILE),--profile "$(PROFILE)")
 
 run-risk: $(STAMP) ## the risk gate alone
-	$(BIN)/python -m apps.risk_engine --config $(CONFIG)
+	$(BIN)/python -m apps.risk_engine --config $(CONFIG) $(if $(PROFILE),--profile "$(PROFILE)")
 
 run-paper: $(STAMP) ## the paper venue alone
-	$(BIN)/python -m apps.paper_trader --config $(CONFIG)
+	$(BIN)/python -m apps.paper_trader --config $(CONFIG) $(if $(PROFILE),--profile "$(PROFILE)")
 
 run-portfolio: $(STAMP) ## the portfolio alone
-	$(BIN)/python -m apps.portfolio_manager --config $(CONFIG)
+	$(BIN)/python -m apps.portfolio_manager --config $(CONFIG) $(if $(PROFILE),--profile "$(PROFILE)")
 
 run-kill-trip: $(STAMP) ## stop all trading now [REASON="why"]
 	@$(BIN)/python -m scripts.njord_kill trip-file --config $(CONFIG) --reason "$(or $(REASON),no reason given)"

@@ -115,7 +115,7 @@ def _run(plan: Plan, args: argparse.Namespace) -> int:
     picture = Picture(plan.instrument, plan.source)
     picture.tell("note", f"{plan.instrument.symbol}, {plan.source}, on paper")
     if not any(plan.instrument.symbol in each["symbols"] for each in plan.config.strategy_entries if each["enabled"]):
-        picture.tell("note", f"no enabled strategy trades {plan.instrument.symbol}", good=False)
+        picture.tell("note", f"no enabled strategy trades {plan.instrument.symbol}; see config/strategies.yaml", good=False)
     try:
         with closing(open_view(plain=args.plain)) as view:
             outcome = asyncio.run(Session(plan, view, picture).run())
