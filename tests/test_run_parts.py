@@ -10,10 +10,11 @@ from rich.console import Console
 
 from apps.run.archive import Note, prepare, read_note, write_note
 from apps.run.daemon import Daemon
-from apps.run.main import _parser, plan_of
+from apps.run.main import _parser, _report, plan_of
 from apps.run.picture import Picture, Row
 from apps.run.screen import draw
 from apps.run.server import Server
+from apps.run.session import Outcome
 from apps.run.summary import Chapter, describe
 from apps.run.supervisor import Supervisor
 from apps.run.view import PlainView, heartbeat, line_of
@@ -351,3 +352,12 @@ def test_what_is_not_there_is_named(arguments):
     """A symbol without an instrument and a capture without a file are mistakes of usage."""
     with pytest.raises(ConfigError, match=f"{arguments[0]} is '{arguments[1]}'; allowed"):
         plan(*arguments)
+
+
+def test_a_capture_of_another_symbol_is_not_a_silent_success(config):
+    """A run that ends without a trade of its symbol says so."""
+    plan = plan_of(_parser().parse_args(["--symbol", "ETH/USDT"]), config)
+    summary = Chapter(config.paths.journal_dir).summarize("ETH/USDT")
+    picture = Picture(plan.instrument, plan.source)
+    said = _report(Outcome(ended=True, why="the capture has ended", summary=summary), plan, picture)
+    assert "  no trade of ETH/USDT came: the capture has none, or the cell has them already" in said

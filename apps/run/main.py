@@ -115,7 +115,9 @@ def _run(plan: Plan, args: argparse.Namespace) -> int:
     picture = Picture(plan.instrument, plan.source)
     picture.tell("note", f"{plan.instrument.symbol}, {plan.source}, on paper")
     if not any(plan.instrument.symbol in each["symbols"] for each in plan.config.strategy_entries if each["enabled"]):
-        picture.tell("note", f"no enabled strategy trades {plan.instrument.symbol}; see config/strategies.yaml", good=False)
+        picture.tell(
+            "note", f"no enabled strategy trades {plan.instrument.symbol}; see config/strategies.yaml", good=False
+        )
     try:
         with closing(open_view(plain=args.plain)) as view:
             outcome = asyncio.run(Session(plan, view, picture).run())
@@ -139,8 +141,8 @@ def _report(outcome: Outcome, plan: Plan, picture: Picture) -> list[str]:
     if summary is None or (outcome.failure and not summary.published):
         return said  # the failure says it all
     said.append(f"run: {outcome.why or 'failed'}")
-    if outcome.ended and not summary.published:
-        said.append("  nothing was published: the cell already holds all of this capture")
+    if outcome.ended and not summary.trades:
+        said.append(f"  no trade of {plan.instrument.symbol} came: the capture has none, or the cell has them already")
     said += [f"  {line}" for line in describe(summary, picture)]
     hung = f"; had to be killed: {', '.join(outcome.hung)}" if outcome.hung else ""
     said.append(f"  trouble    {summary.dead_letters:,} dead letters, {outcome.restarts:,} restarts{hung}")
