@@ -10,6 +10,7 @@ NjordError
 │   ├── EpochChanged       the cell was restored or recreated under a running process
 │   ├── LeaseLost          another process owns this instance
 │   └── CommitConflict     wrong number, or another content under the same number
+├── ForeignCell            the journals here belong to another cell than the server's
 ├── CellMissing            the server holds no cell: create or restore one
 ├── CellClosed             not every registered instance has attested this server start yet
 ├── JournalError           a journal cannot be written, or does not hold what it must
@@ -63,6 +64,10 @@ class LeaseLost(CommitRefused):
 
 class CommitConflict(CommitRefused):
     """A commit number out of order, or another content under a number already used."""
+
+
+class ForeignCell(NjordError):
+    """The journals here, or this process, belong to another cell than the one that the server holds."""
 
 
 class CellMissing(NjordError):

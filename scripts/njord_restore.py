@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from backtest.restoration import Plan, cut_journals, plan
 from core import cli, codec
 from core.config import Config
 from core.errors import ConfigError, NjordError
+from core.runtime.archive import noted_cell
 from core.sequencer.records import SavedState
 from core.sequencer.redis import RedisCell
 
@@ -61,12 +63,16 @@ async def _restore(config: Config, args: argparse.Namespace) -> int:
         if meta.epoch and not meta.forked and not (args.force or args.dry_run):
             print("njord_restore: the cell is whole; --force restores it all the same", file=sys.stderr)
             return 1
+        noted = noted_cell(config.paths.journal_dir)
+        if meta.cell_id not in ("", noted or meta.cell_id) and not (args.force or args.dry_run):
+            print(f"njord_restore: the server holds cell {meta.cell_id}, the journals are of {noted}", file=sys.stderr)
+            return 1
         folders = [config.paths.journal_dir, *(args.journal_dir or [])]
         planned = plan(folders, await _held(cell), await _states(cell))
         moved = 0
         if not args.dry_run:
             moved = cut_journals(folders, planned.content.seq)
-            await cell.load(planned.content)
+            await cell.load(planned.content, noted or meta.cell_id or secrets.token_hex(8))
         _say(planned, moved, (await cell.meta()).epoch, as_json=args.json)
         return 0
     finally:

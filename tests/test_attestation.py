@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import BusUnavailable, HistoryForked
+from core.errors import BusUnavailable, ForeignCell, HistoryForked
+from core.runtime.archive import Archive
+from core.sequencer.memory import MemoryCell, MemoryServer
 from tests.runtime_lab import Lab, eventually, tally
 
 OTHER = "portfolio_manager"
@@ -66,3 +68,35 @@ async def test_the_journals_of_an_ended_instance_are_compared_by_whoever_comes_f
     with pytest.raises(HistoryForked, match=r"risk\.decisions"):
         await lab.process(tally(name=OTHER), {"inputs": ["md.ticker.*"]}).start()
     assert lab.server.data.forked
+
+
+async def test_journals_of_another_cell_close_nobody_elses(lab, tmp_path):
+    """A wrong address is no fork: who brings the journals of one cell to the server of another is sent away."""
+    first = await lab.process().start()
+    await lab.send()
+    await lab.decided(1)
+    await eventually(lambda: first.archive.synced.get("risk.decisions", 0) > 0)
+    await first.stop()
+    other = Lab(tmp_path / "other")
+    await (await other.process().start()).stop()
+    stranger = other.process()
+    stranger.archive = stranger.shell._archive = Archive(stranger.cell, stranger.instance, lab.journals)
+    with pytest.raises(ForeignCell, match="belong to cell"):
+        await stranger.start()
+    assert other.server.data.forked == ""
+    await (await other.process().start()).stop()
+    await other.close()
+
+
+async def test_a_process_sent_to_another_cell_stops_and_leaves_it_alone(lab):
+    """The server is replaced by one with a cell of its own under a running process: that cell stays open."""
+    process = await lab.process().start()
+    await lab.send()
+    await lab.decided(1)
+    foreign = MemoryServer()
+    cell = MemoryCell(foreign)
+    await cell.connect()
+    await cell.create()
+    lab.server.restart(foreign.copy_of_disk())
+    assert isinstance(await process.ended(), ForeignCell)
+    assert lab.server.data.forked == ""

@@ -47,7 +47,7 @@ async def restored(cell):
 async def test_who_is_not_in_the_new_history_starts_anew(redis_url):
     """Its lines were cut: with the old position it would pass over inputs of the new history unread."""
     cell = await forked(redis_url)
-    await cell.load(EMPTY)
+    await cell.load(EMPTY, "restored")
     assert await cell.saved_state("svc.a") is None
     assert await cell.attested() == set()
     assert not (await cell.meta()).open
@@ -65,13 +65,13 @@ async def test_a_load_that_broke_off_leaves_the_cell_closed_and_can_be_repeated(
         content, epoch = await restored(cell), (await cell.meta()).epoch
         cell.left, broken = at, False
         try:
-            await cell.load(content)
+            await cell.load(content, "restored")
         except BusUnavailable:
             broken = True
         cell.left = 1 << 30
         if broken:
             assert (await cell.meta()).forked
-            await cell.load(content)
+            await cell.load(content, "restored")
         meta = await cell.meta()
         assert (meta.seq, meta.forked, meta.open, meta.epoch > epoch) == (3, "", False, True)
         assert await cell.last_seqs() == {"t.a": 3}

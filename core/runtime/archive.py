@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import structlog
 
 from core import codec, topics
 from core.contracts import Event
-from core.errors import CodecError, HistoryForked, JournalError, SequenceGap
+from core.errors import CodecError, ForeignCell, HistoryForked, JournalError, SequenceGap
 from core.journal import NdjsonJournal, is_line, last_lines
 from core.sequencer.port import Cell
 from core.topics import Topic
@@ -18,6 +19,7 @@ from core.topics import Topic
 log = structlog.get_logger()
 
 BATCH = 2000
+CELL_NOTE = "cell.id"
 TRIM_KEEP = 1100
 """Entries that a stream always keeps: a source finds its last trades there."""
 
@@ -57,6 +59,23 @@ class Archive:
     def is_empty(self) -> bool:
         """Whether no journal here, of any instance, holds a line; only then may a server without a cell get one."""
         return not any(is_line(line) for line in last_lines(self._directory, "*.ndjson").values())
+
+    def claim(self, cell_id: str) -> None:
+        """Make the journals here those of a cell; a folder without any may change hands.
+
+        Raises:
+            ForeignCell: they are those of another one. That is a wrong address, no fork: that cell stays as it is.
+            JournalError: the note of it cannot be written.
+        """
+        noted = noted_cell(self._directory)
+        if cell_id in ("", noted):  # a cell that was made without an identity is taken as it is
+            return
+        if noted and not self.is_empty():
+            raise ForeignCell(
+                f"the journals in {self._directory} belong to cell {noted}, the server holds cell {cell_id}: redis.url,"
+                " redis.cell or paths.journal_dir is wrong, or scripts/njord_restore.py --force must rebuild the server"
+            )
+        _note_cell(self._directory, cell_id)
 
     async def compare(self) -> None:
         """Compare the end of every journal here, whosever it is, with its stream.
@@ -210,6 +229,24 @@ class Archive:
         for journal in self._journals.values():
             journal.close()
         self._journals.clear()
+
+
+def noted_cell(directory: Path) -> str:
+    """The cell that a folder's journals belong to; empty where nobody has noted it."""
+    try:
+        return (directory / CELL_NOTE).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _note_cell(directory: Path, cell_id: str) -> None:
+    mine = directory / f"{CELL_NOTE}.{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        mine.write_text(cell_id + "\n", "ascii")
+        mine.replace(directory / CELL_NOTE)
+    except OSError as error:
+        raise JournalError(f"{directory / CELL_NOTE} cannot be written: {error}") from None
 
 
 def _topic_of(path: Path, line: bytes) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from core import codec
-from core.errors import BusUnavailable, CellMissing, EpochChanged, HistoryForked, InstanceBusy
+from core.errors import BusUnavailable, CellMissing, EpochChanged, ForeignCell, HistoryForked, InstanceBusy
 from core.runtime.archive import Archive
 from core.runtime.committer import Committer
 from core.runtime.driver import Driver
@@ -87,7 +87,7 @@ class Shell:
         self._pulse = pulse or Pulse()
         self._stop_at: float | None = None
         self._stopped = asyncio.Event()
-        self._epoch = 0
+        self._epoch, self._cell_id = 0, ""
         self._recovered = self._joined = False
 
     def stop(self) -> None:
@@ -147,7 +147,7 @@ class Shell:
         await self._archive.compare()
         await self._attest(meta)
         await self._join(meta)
-        self._epoch, self._joined = meta.epoch, True
+        self._epoch, self._cell_id, self._joined = meta.epoch, meta.cell_id, True
         if self.stopping and not self._recovered:
             return
         await self._until_first(self._work(), self._keep_journals())
@@ -176,6 +176,7 @@ class Shell:
 
         Raises:
             CellMissing: the server is empty, and journals say that it should not be.
+            ForeignCell: it is another cell than that of the journals here, or of this process.
             HistoryForked, EpochChanged: it is not the history that this process knows.
         """
         meta = await self._cell.meta()
@@ -184,6 +185,9 @@ class Shell:
             meta = await self._cell.meta()
         if meta.epoch == 0:
             raise CellMissing("the server holds no cell although journals exist: run scripts/njord_restore.py")
+        if meta.cell_id != (self._cell_id or meta.cell_id):
+            raise ForeignCell(f"the server now holds cell {meta.cell_id}, this process belongs to {self._cell_id}")
+        self._archive.claim(meta.cell_id)
         if meta.forked:
             raise HistoryForked(f"the cell is closed by a fork: {meta.forked}; run scripts/njord_restore.py")
         if self._epoch and meta.epoch != self._epoch:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import re
+import secrets
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class _Data:
     ts_us: int = 0
     open_run: str = ""
     forked: str = ""
+    cell_id: str = ""
     streams: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
     instances: dict[str, _Instance] = field(default_factory=dict)
@@ -139,13 +141,13 @@ class MemoryCell:
     async def meta(self) -> Meta:
         """The cell now."""
         data = self._data
-        return Meta(self._run_id, data.epoch, data.seq, data.open_run == self._run_id, data.forked)
+        return Meta(self._run_id, data.epoch, data.seq, data.open_run == self._run_id, data.forked, data.cell_id)
 
     async def create(self) -> bool:
         """Make a cell where there is none."""
         if self._data.epoch:
             return False
-        self._data.epoch, self._data.open_run = 1, self._run_id
+        self._data.epoch, self._data.open_run, self._data.cell_id = 1, self._run_id, secrets.token_hex(8)
         return True
 
     async def attest(self, instance: str, run_id: str) -> bool:

@@ -28,6 +28,7 @@ class Meta(NamedTuple):
         seq: last number given.
         open: whether every registered instance has attested this start.
         forked: who found another history, and how; empty while nobody has.
+        cell_id: drawn when the cell was created, and kept by restores; empty where there is no cell.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class Meta(NamedTuple):
     seq: int
     open: bool
     forked: str
+    cell_id: str = ""
 
 
 class Lease(NamedTuple):

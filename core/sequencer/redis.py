@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha1
@@ -108,18 +109,20 @@ class RedisCell:
 
     async def meta(self) -> Meta:
         """The cell now."""
-        epoch, seq, opened, forked = await self._call("HMGET", self._keys + "meta", "epoch", "seq", "open", "forked")
+        fields = ("epoch", "seq", "open", "forked", "id")
+        epoch, seq, opened, forked, identity = await self._call("HMGET", self._keys + "meta", *fields)
         return Meta(
             run_id=self._run_id,
             epoch=int(epoch or 0),
             seq=int(seq or 0),
             open=(opened or b"").decode() == self._run_id,
             forked=(forked or b"").decode(),
+            cell_id=(identity or b"").decode(),
         )
 
     async def create(self) -> bool:
         """Make a cell where there is none."""
-        return bool(await self._script("create", self._keys, self._run_id))
+        return bool(await self._script("create", self._keys, self._run_id, secrets.token_hex(8)))
 
     async def attest(self, instance: str, run_id: str) -> bool:
         """Say that this history agrees; True once all have said so."""
@@ -270,8 +273,12 @@ class RedisCell:
         """Stop waiting for an instance at server starts; False if it was not registered."""
         return bool(await self._call("SREM", self._keys + "owners", instance))
 
-    async def load(self, content: CellContent) -> None:
+    async def load(self, content: CellContent, cell_id: str) -> None:
         """Replace everything that the cell holds, raise its epoch and close it until all instances have attested.
+
+        Args:
+            content: what it holds from now on.
+            cell_id: whose history that is.
 
         Broken off half way, it leaves a closed cell that can be loaded again.
         """
@@ -293,7 +300,9 @@ class RedisCell:
         await self._call("DEL", self._keys + "journalled", f"{self._keys}attested:{self._run_id}")
         meta = self._keys + "meta"
         await self._call("HINCRBY", meta, "epoch", 1)
-        await self._call("HSET", meta, "seq", content.seq, "ts", content.ts_ns // 1000, "forked", "", "open", "")
+        await self._call(
+            "HSET", meta, "id", cell_id, "seq", content.seq, "ts", content.ts_ns // 1000, "forked", "", "open", ""
+        )
 
     async def _load_places(self, content: CellContent) -> None:
         """Positions and memories; whoever has none in the new history starts anew and keeps nothing of the old one."""
