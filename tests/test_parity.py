@@ -60,7 +60,7 @@ def journals(session, tmp_path):
 
 
 def names(session):
-    return sorted(path.name for path in session.iterdir())
+    return sorted(path.name for path in session.glob("*.ndjson"))
 
 
 def edit(path, change):
