@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from backtest.journals import Record, read_record
-from backtest.reexecution import Difference, Reexecution, last_configs
+from backtest.reexecution import Difference, Reexecution, recorded_configs
 from backtest.services import SERVICES
 from core import cli, codec
 from core.config import content_for
@@ -76,13 +76,14 @@ def check(directories: Iterable[Path], contents: Mapping[str, Content] | None = 
     """
     record = read_record(directories)
     report = _report_on(record)
-    configs = last_configs(record.lines)
+    configs = recorded_configs(record.lines)
     report.data += [
         f"{instance}: the recorded configuration does not have the recorded hash"
-        for instance, config in configs.items()
+        for instance, changes in configs.items()
+        for config in changes
         if codec.content_hash(config.content) != config.config_hash
     ]
-    recorded = {name.partition(".")[0]: config.content for name, config in configs.items()}
+    recorded = {name.partition(".")[0]: changes[-1].content for name, changes in configs.items()}
     now = {name: content for name, content in (contents or {}).items() if recorded.get(name, content) != content}
     for name, content in now.items():
         report.changed_keys += [f"{name}: {change}" for change in _changes(recorded[name], content)]
@@ -91,7 +92,9 @@ def check(directories: Iterable[Path], contents: Mapping[str, Content] | None = 
     if not run.count and now:
         run = Reexecution(SERVICES, record.lines, now)
         run.run()
-    report.code_changed = any(config.code_hash != _code_hash(name, config) for name, config in configs.items())
+    report.code_changed = any(
+        config.code_hash != _code_hash(name, config) for name, changes in configs.items() for config in changes
+    )
     report.compared, report.differences, report.first = run.compared, run.count, run.differences[:SHOWN]
     _explain(report)
     return report

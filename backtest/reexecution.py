@@ -221,13 +221,13 @@ def _piece(data: bytes, start: int, length: int) -> bytes:
     return data[start : start + length].decode("utf-8", "replace").encode()
 
 
-def last_configs(lines: Iterable[Line]) -> dict[str, ConfigChanged]:
-    """The configuration that each instance ran with last."""
-    found: dict[str, ConfigChanged] = {}
+def recorded_configs(lines: Iterable[Line]) -> dict[str, list[ConfigChanged]]:
+    """The configurations that each instance ran with, one after the other."""
+    found: dict[str, list[ConfigChanged]] = {}
     for line in lines:
         if line.header.type == ConfigChanged.__name__:
             try:
-                found[line.header.src] = codec.decode(line.raw, ConfigChanged)
+                found.setdefault(line.header.src, []).append(codec.decode(line.raw, ConfigChanged))
             except CodecError:
                 continue
     return found

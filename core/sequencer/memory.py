@@ -310,7 +310,9 @@ class MemoryCell:
         """Drop entries that nobody can need any more."""
         data = self._data
         saved = [data.states.get(name) for name in data.owners]
-        lowest = min((state.in_seq if state else 0 for state in saved), default=0)
+        lowest = min(
+            (state.in_seq if state else 0 for state in saved if state is None or state.state != b"{}"), default=0
+        )
         dropped = 0
         for topic in topics:
             stream = data.streams.get(topic, [])

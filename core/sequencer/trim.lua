@@ -3,8 +3,10 @@
 local keys, keep = ARGV[1], tonumber(ARGV[2])
 local lowest
 for _, instance in ipairs(redis.call('SMEMBERS', keys .. 'owners')) do
-  local at = tonumber(redis.call('HGET', keys .. 'state:' .. instance, 'in') or '0')
-  if not lowest or at < lowest then lowest = at end
+  local saved = redis.call('HMGET', keys .. 'state:' .. instance, 'state', 'in')
+  local at = tonumber(saved[2] or '0')
+  -- A source remembers nothing but the ends of its own topics, which always stay; one that has ended holds nothing back.
+  if saved[1] ~= '{}' and (not lowest or at < lowest) then lowest = at end
 end
 local dropped = 0
 for i = 3, #ARGV do

@@ -220,10 +220,10 @@ async def test_streams_are_trimmed_only_behind_journals_and_states(a):
     assert await a.cell.trim(["t.a"], keep=3) == 0
     await a.cell.journalled({"t.a": 9})
     assert await a.cell.trim(["t.a"], keep=3) == 0
-    await a.commit(line_of(), in_seq=5, state=b"{}")
+    await a.commit(line_of(), in_seq=5, state=b'{"k":1}')
     assert await a.cell.trim(["t.a"], keep=3) == 4
     assert await a.cell.first_seq("t.a") == 5
-    await a.commit(line_of(), in_seq=12, state=b"{}")
+    await a.commit(line_of(), in_seq=12, state=b'{"k":2}')
     assert await a.cell.trim(["t.a"], keep=3) == 4
     assert [codec.seq_of(line) for line in await a.cell.tail("t.a", 9)] == [9, 10, 11, 12]
 
@@ -270,3 +270,14 @@ async def test_a_reader_that_falls_too_far_behind_loses_its_subscription_not_its
     with pytest.raises(BusUnavailable):
         await inbox.take()
     await reader.close()
+
+
+async def test_a_source_that_has_ended_holds_no_stream_back(a, new_cell):
+    """It remembers nothing but the ends of its own topics: what the services need decides what may go."""
+    source = await Instance(new_cell(), "md.b").start()
+    await source.commit(line_of("t.b"), in_seq=1, state=b"{}")
+    for value in range(9):
+        await a.commit(line_of(body=b'{"x":%d}' % value), in_seq=9, state=b'{"k":1}')
+    await a.cell.journalled({"t.a": 10})
+    assert await a.cell.trim(["t.a"], keep=2) == 7
+    await source.cell.close()
