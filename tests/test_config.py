@@ -112,7 +112,7 @@ def test_later_sources_win_and_mappings_are_merged(tmp_path: Path) -> None:
         ({}, "redis://127.0.0.1:6379/0"),
         ({"REDIS_URL": "redis://a:1/0"}, "redis://a:1/0"),
         ({"REDIS_URL": ""}, "redis://127.0.0.1:6379/0"),
-        ({"REDIS_URL": "redis://a:1/0", "NJORD__REDIS__URL": "unix:///tmp/s"}, "unix:///tmp/s"),
+        ({"REDIS_URL": "redis://a:1/0", "NJORD__REDIS__URL": "unix:///run/s"}, "unix:///run/s"),
     ],
 )
 def test_redis_url_from_the_environment(tmp_path: Path, environ: dict[str, str], url: str) -> None:
