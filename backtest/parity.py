@@ -20,7 +20,6 @@ from backtest.services import SERVICES
 from core import cli, codec
 from core.config import content_for
 from core.contracts import ConfigChanged
-from core.errors import ConfigError, NjordError
 from core.handler import Content
 from core.source_code import LoadedCode
 from strategies import host
@@ -162,16 +161,13 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Check the session that the command line names; the exit code."""
     args = _parser().parse_args(argv)
+    return cli.guarded("parity", lambda: _check(args))
+
+
+def _check(args: argparse.Namespace) -> int:
     directories = args.journal_dir or [Path("var/log/njord")]
-    try:
-        size = _size(directories)
-        report = check(directories, _contents(args))
-    except ConfigError as error:
-        print(f"parity: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    except NjordError as error:
-        print(f"parity: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+    size = _size(directories)
+    report = check(directories, _contents(args))
     if report.data and _size(directories) != size:
         report.explanation += "; they are still being written: end the session first"
     out = codec.encode_state({"ok": report.ok, **asdict_of(report)}).decode() if args.json else describe(report)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from core.config import Config, load_config
+from core.errors import ConfigError, NjordError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -47,3 +50,15 @@ def config_of(args: argparse.Namespace) -> Config:
         ConfigError: it is wrong; every mistake is named.
     """
     return load_config(args.config or args.config_root or BASE, args.profile)
+
+
+def guarded(name: str, work: Callable[[], int]) -> int:
+    """Do a command's work; an error of ours is one line on standard error, and its exit code."""
+    try:
+        return work()
+    except ConfigError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return EXIT_USAGE
+    except NjordError as error:
+        sys.stderr.write(f"{name}: {type(error).__name__}: {error}\n")
+        return EXIT_FAILED

@@ -16,22 +16,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, from whatever directory
 
 from core import cli
-from core.errors import ConfigError, NjordError
+from core.config import Config
 from core.sequencer.redis import RedisCell
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     args = _parser().parse_args(argv)
-    try:
-        config = cli.config_of(args)
-        return asyncio.run(_run(RedisCell(config.redis.url, config.redis.cell), args))
-    except ConfigError as error:
-        print(f"njord_cell: {error}", file=sys.stderr)
-        return cli.EXIT_USAGE
-    except NjordError as error:
-        print(f"njord_cell: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    return cli.guarded("njord_cell", lambda: asyncio.run(_run(cli.config_of(args), args)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,7 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     return made
 
 
-async def _run(cell: RedisCell, args: argparse.Namespace) -> int:
+async def _run(config: Config, args: argparse.Namespace) -> int:
+    cell = RedisCell(config.redis.url, config.redis.cell)
     await cell.connect()
     try:
         if args.command == "deregister":

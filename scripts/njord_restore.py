@@ -21,7 +21,6 @@ from backtest.journals import Line
 from backtest.restoration import Plan, cut_journals, plan
 from core import cli, codec
 from core.config import Config
-from core.errors import ConfigError, NjordError
 from core.runtime.archive import noted_cell
 from core.sequencer.records import SavedState
 from core.sequencer.redis import RedisCell
@@ -32,15 +31,7 @@ EVER = 1 << 53
 def main(argv: Sequence[str] | None = None) -> int:
     """Restore the cell that the command line names; the exit code."""
     args = _parser().parse_args(argv)
-    try:
-        config = cli.config_of(args)
-        return asyncio.run(_restore(config, args))
-    except ConfigError as error:
-        print(f"njord_restore: {error}", file=sys.stderr)
-        return cli.EXIT_USAGE
-    except NjordError as error:
-        print(f"njord_restore: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    return cli.guarded("njord_restore", lambda: asyncio.run(_restore(cli.config_of(args), args)))
 
 
 def _parser() -> argparse.ArgumentParser:

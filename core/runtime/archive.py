@@ -83,17 +83,16 @@ class Archive:
         Raises:
             HistoryForked: the server holds another line under that number, or less than the journal.
         """
-        lasts = await self._cell.last_seqs()
         for path, line in last_lines(self._directory, "*.ndjson").items():
             topic = _topic_of(path, line)
             if topic is None:
                 continue
-            seq = codec.seq_of(line)
-            held = await self._cell.entry(topic, seq)
-            if held == line or (held is None and await self._trimmed(topic, seq, lasts)):
+            if await holds(self._cell, topic, line):
                 continue
-            what = "another line" if held else f"nothing, its last is {lasts.get(topic, 0)}"
-            found = f"journal {path.name} ends with {seq}, the server holds {what} there"
+            last = (await self._cell.last_seqs()).get(topic, 0)
+            found = (
+                f"journal {path.name} ends with line {codec.seq_of(line)}, the server is at {last} and does not hold it"
+            )
             await self._cell.mark_forked(f"{self._instance}: {found}")
             raise HistoryForked(f"{found}; run scripts/njord_restore.py")
 
@@ -107,16 +106,12 @@ class Archive:
             if home == host and name != self._instance and not self._is_running(name):
                 await self._cell.attest(name, run_id)
 
-    async def _trimmed(self, topic: str, seq: int, lasts: dict[str, int]) -> bool:
-        """Whether the stream once held this number and has dropped it since."""
-        return lasts.get(topic, 0) >= seq and await self._cell.first_seq(topic) > seq
-
     async def tail(self) -> int:
         """Write what is new; the number of lines written.
 
         Raises:
             JournalError: a file cannot be written.
-            HistoryForked: a stream does not continue its journal.
+            SequenceGap: a stream does not continue its journal.
         """
         async with self._busy:  # the last call of a session meets the periodic one
             before = self.lines
@@ -229,6 +224,13 @@ class Archive:
         for journal in self._journals.values():
             journal.close()
         self._journals.clear()
+
+
+async def holds(cell: Cell, topic: str, line: bytes) -> bool:
+    """Whether the server holds this line, byte for byte, or has trimmed it since."""
+    seq = codec.seq_of(line)
+    held = await cell.entry(topic, seq)
+    return held == line or (held is None and await cell.first_seq(topic) > seq)
 
 
 def noted_cell(directory: Path) -> str:

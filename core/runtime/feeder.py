@@ -58,7 +58,6 @@ class Feeder:
         self._pace = Pace(speed)
         self._unpaced = speed is None
         self._records: Iterator[Due] = iter(())
-        self._source: Source | None = None
         self._batch: list[Event] = []
         self._waiting: Due | None = None
         self._stopping = self.finished = False
@@ -85,8 +84,7 @@ class Feeder:
     async def recover(self, lease: Lease, seq: int) -> None:
         """Go on behind what was published: fold the newest events of the own topics."""
         tails = await self._tails()
-        self._source = self._open()
-        self._records = self._source.records(tails)
+        self._records = self._open().records(tails)
         self._batch, self._waiting = [], None
         replayed = len(tails.trades)
         started = SessionStarted(self._committer.instance, self._committer.host, replayed, False)
@@ -144,7 +142,7 @@ class Feeder:
         now = time.monotonic()
         state = b"{}" if now >= self._state_due or not events else None
         if state is not None:
-            # The position of a source is its own last line: the streams may be trimmed up to there.
+            # The position of a source is its own last line, and its empty memory says that it needs no older one.
             self._committer.in_seq, self._state_due = self._committer.seen, now + STATE_EVERY_S
         await self._committer.commit([item_of(event) for event in events], state)
         for before_last, event in enumerate(reversed(events)):

@@ -17,7 +17,7 @@ import structlog
 
 from core import codec
 from core.errors import BusUnavailable, CellMissing, EpochChanged, ForeignCell, HistoryForked, InstanceBusy
-from core.runtime.archive import Archive
+from core.runtime.archive import Archive, holds
 from core.runtime.committer import Committer
 from core.runtime.driver import Driver
 from core.runtime.status import Status
@@ -200,12 +200,9 @@ class Shell:
         found = ""
         if self._committer.seen > meta.seq:
             found = f"{self._committer.instance} has seen {self._committer.seen}, the server only has {meta.seq}"
-        elif self._driver.last_seen is not None:
+        elif self._driver.last_seen is not None and not await holds(self._cell, *self._driver.last_seen):
             topic, line = self._driver.last_seen
-            seq = codec.seq_of(line)
-            held = await self._cell.entry(topic, seq)
-            if held != line and not (held is None and await self._cell.first_seq(topic) > seq):
-                found = f"{self._committer.instance} has seen another line {seq} on {topic}"
+            found = f"{self._committer.instance} has seen another line {codec.seq_of(line)} on {topic}"
         if found:
             await self._cell.mark_forked(found)
             raise HistoryForked(f"{found}; run scripts/njord_restore.py")

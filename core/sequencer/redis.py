@@ -276,11 +276,11 @@ class RedisCell:
     async def load(self, content: CellContent, cell_id: str) -> None:
         """Replace everything that the cell holds, raise its epoch and close it until all instances have attested.
 
+        Broken off half way, it leaves a closed cell that can be loaded again.
+
         Args:
             content: what it holds from now on.
             cell_id: whose history that is.
-
-        Broken off half way, it leaves a closed cell that can be loaded again.
         """
         await self.mark_forked("scripts/njord_restore.py has begun to load it and has not finished")
         await self._load_places(content)
