@@ -40,6 +40,7 @@ class Topic(Generic[E]):
         owner: service that journals it; "*" is whoever publishes (the name carries the instance).
         journal: template of the journal's file name, without ".ndjson".
         role: what a replay does with its lines.
+        also: other services whose handlers speak on it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Topic(Generic[E]):
     owner: str
     journal: str
     role: Role = Role.OUTPUT
+    also: tuple[str, ...] = ()
 
     def of(self, event: E) -> str:
         """Name of the channel that this event goes to."""
@@ -84,8 +86,12 @@ MD_BOOK = Topic("md.book.{symbol}", c.BookEvent, "md_ingest", "md.book.{symbol}"
 MD_TICKER = Topic("md.ticker.{symbol}", c.TickerEvent, "md_ingest", "md.ticker.{symbol}", Role.SOURCE)
 MD_OHLCV = Topic("md.ohlcv.{timeframe}.{symbol}", c.OHLCVBar, "ohlcv_aggregator", "ohlcv.{timeframe}.{symbol}")
 CLOCK_MARKET = Topic("clock.market.{symbol}", c.Watermark, "md_ingest", "clock.market.{symbol}", Role.SOURCE)
-STRAT_INTENT = Topic("strat.intent", c.OrderIntent, "strategy_runner", "strat.intent")
-ORDERS_CANCEL = Topic("orders.cancel", c.CancelIntent, "strategy_runner", "orders.cancel")
+MD_CORRECTIONS = Topic("md.corrections.{symbol}", c.BarCorrection, "ohlcv_aggregator", "md.corrections.{symbol}")
+MD_GAPS = Topic("md.gaps.{symbol}", c.TradeGap, "md_ingest", "md.gaps.{symbol}", Role.SOURCE)
+STRAT_SIGNAL = Topic("strat.signal", c.Signal, "strategy_runner", "strat.signal")
+STRAT_SIZING = Topic("strat.sizing", c.SizingDecision, "portfolio_manager", "strat.sizing")
+STRAT_INTENT = Topic("strat.intent", c.OrderIntent, "strategy_runner", "strat.intent", also=("portfolio_manager",))
+ORDERS_CANCEL = Topic("orders.cancel", c.CancelIntent, "strategy_runner", "orders.cancel", also=("portfolio_manager",))
 STRAT_FAILED = Topic("control.strategy", c.StrategyFailed, "strategy_runner", "control.strategy")
 RISK_DECISIONS = Topic("risk.decisions", c.RiskDecision, "risk_engine", "risk.decisions")
 ORDERS_ACCEPTED = Topic("orders.accepted", c.OrderEvent, "risk_engine", "orders.accepted")
@@ -95,6 +101,7 @@ POSITIONS_SNAPSHOT = Topic("positions.snapshot", c.PositionSnapshot, "paper_trad
 PORTFOLIO_SNAPSHOT = Topic("portfolio.snapshot", c.PortfolioSnapshot, "portfolio_manager", "portfolio")
 PNL_DAY = Topic("portfolio.pnl_day", c.PnlDay, "portfolio_manager", "portfolio.pnl_day")
 KILL_SWITCH = Topic("control.kill_switch", c.KillSwitchSet, "risk_engine", "control.kill_switch", Role.SOURCE)
+VALUATION = Topic("control.valuation", c.ValuationTrigger, "portfolio_manager", "control.valuation", Role.SOURCE)
 HALT = Topic("control.halt.{instance}", c.Halt, "*", "control.halt.{instance}", Role.OBSERVATION)
 RESUME = Topic("control.resume.{instance}", c.Resume, "*", "control.resume.{instance}", Role.OBSERVATION)
 CONFIG = Topic("control.config.{instance}", c.ConfigChanged, "*", "control.config.{instance}", Role.OBSERVATION)
@@ -204,7 +211,7 @@ def says(service: str, instance: str, name: str) -> bool:
     topic = find(name)
     if topic is None or topic.role is not Role.OUTPUT:
         return False
-    return topic.owner == service or (topic.owner == "*" and name.endswith("." + instance))
+    return service in (topic.owner, *topic.also) or (topic.owner == "*" and name.endswith("." + instance))
 
 
 def _event_names() -> str:

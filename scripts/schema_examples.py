@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from core.codec import Header
 from core.contracts import (
+    BarCorrection,
     BookEvent,
     CancelIntent,
     ConfigChanged,
@@ -26,19 +27,26 @@ from core.contracts import (
     RiskCheck,
     RiskDecision,
     SessionStarted,
+    Signal,
+    SignalIntention,
+    SizingDecision,
     StateObserved,
     StrategyFailed,
     TickerEvent,
     TradeEvent,
+    TradeGap,
+    ValuationTrigger,
     Watermark,
     fill_id,
     intent_id,
     order_id,
+    signal_id,
 )
 
 _SYMBOL = "BTC/USDT"
 _STRATEGY = "sma_cross_v1"
 _INTENT = intent_id(_STRATEGY, 1040, 0)
+_SIGNAL = signal_id(_STRATEGY, 1040, 0)
 _ORDER = order_id(_INTENT)
 _NS = 1_723_075_200_250_000_000  # 2024-08-08 00:00:00.25 UTC
 _SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -90,11 +98,36 @@ _MARKET: tuple[Event, ...] = (
         low=55128.25,
         close=55133.01,
         volume=12.875,
+        vwap=55133.5,
+        turnover=709843.8125,
+        trade_count=412,
+        currency="USDT",
     ),
+    BarCorrection(_SYMBOL, "1m", 1_723_075_140_000_000_000, "3719451200", 55131.5, 0.0005, 1_723_075_199_990_000_000),
+    TradeGap(_SYMBOL, _NS - 3_000_000_000, _NS, 17, "the venue does not give the trades 3719451201 to 3719451217"),
     Watermark(_SYMBOL, 1_723_075_200_000_000_000),
 )
 
 _TRADING: tuple[Event, ...] = (
+    Signal(
+        strategy_id=_STRATEGY,
+        symbol=_SYMBOL,
+        intention=SignalIntention.OPEN_LONG,
+        price=Decimal("55133.01"),
+        confidence=0.85,
+        stop_loss=Decimal("54600"),
+        take_profit=Decimal("56200"),
+        signal_id=_SIGNAL,
+    ),
+    SizingDecision(
+        signal_id=_SIGNAL,
+        accepted=True,
+        qty=Decimal("0.00400"),
+        intent_ids=(_INTENT,),
+        checks=(RiskCheck("concentration", True, "0.00400", "0.00907"),),
+        strategy_id=_STRATEGY,
+        symbol=_SYMBOL,
+    ),
     OrderIntent(_STRATEGY, _SYMBOL, "buy", "limit", Decimal("0.00400"), Decimal("55133.00"), _INTENT),
     CancelIntent(_STRATEGY, _ORDER, _SYMBOL),
     RiskDecision(
@@ -168,6 +201,7 @@ _CONTROL: tuple[Event, ...] = (
         "risk_engine.main", "strat.intent", "no OrderIntent: Object missing required field `qty`", '{"side":"buy"}'
     ),
     StrategyFailed(_STRATEGY, "ZeroDivisionError: float division by zero", 3, False),
+    ValuationTrigger("end of the trading day"),
     KillSwitchSet("trip-file", "exchange maintenance", "ops@trader-1", _NS),
 )
 

@@ -20,6 +20,7 @@ from core.contracts import (
     RiskDecision,
     StrategyFailed,
     intent_id,
+    timeframe_ns,
 )
 from core.errors import BusUnavailable, ConfigError
 from strategies.host import ROUTED_BY
@@ -62,7 +63,7 @@ def test_no_channel_is_subscribed_twice():
 def test_a_strategy_sees_its_symbols_and_events_only():
     """Trades of BTC reach it; trades of ATOM, bars and seconds of ATOM do not."""
     desk = Desk(content(entry("diary", Diary)))
-    bar = OHLCVBar(BTC, "1m", 0, 60, 1.0, 1.0, 1.0, 1.0, 1.0)
+    bar = OHLCVBar(BTC, "1m", 0, 60 * 10**9, 1.0, 1.0, 1.0, 1.0, 1.0)
     desk.see_all([trade(1), trade(1, ATOM), bar, second(1), second(1, ATOM), Malformed("md.trades.x", "broken")])
     assert seen_by(desk) == ["TradeEvent", "Watermark"]
 
@@ -403,5 +404,5 @@ def test_bars_reach_by_time_frame():
     """A pattern with a time frame in it lets only that one through."""
     desk = Desk(content(entry("diary", Diary, events=["md.ohlcv.5m.*"])))
     for frame in ("1m", "5m", "15m"):
-        desk.see(OHLCVBar(BTC, frame, START_NS, START_NS + 1, 1.0, 1.0, 1.0, 1.0, 1.0))
+        desk.see(OHLCVBar(BTC, frame, START_NS, START_NS + timeframe_ns(frame), 1.0, 1.0, 1.0, 1.0, 1.0))
     assert seen_by(desk) == ["OHLCVBar"]

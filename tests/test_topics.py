@@ -9,7 +9,7 @@ from core.contracts import FillEvent, Malformed, OHLCVBar, RiskCheck, StateObser
 from core.errors import ContractError
 
 TRADE = TradeEvent("BTC/USDT", 1.0, 1.0, "buy", 1)
-BAR = OHLCVBar("ATOM/USDT", "5m", 0, 1, 1.0, 1.0, 1.0, 1.0, 0.0)
+BAR = OHLCVBar("ATOM/USDT", "5m", 0, 300 * 10**9, 1.0, 1.0, 1.0, 1.0, 0.0)
 STATE = StateObserved("risk_engine.main", 0, 0, 1, {})
 
 

@@ -12,11 +12,21 @@ from core.contracts.control import (
     SessionStarted,
     StateObserved,
     StrategyFailed,
+    ValuationTrigger,
 )
-from core.contracts.enums import BookKind, DenialReason, Liquidity, OrderStatus, OrderType, Side
-from core.contracts.ids import fill_id, intent_id, order_id
+from core.contracts.enums import (
+    BookKind,
+    DenialReason,
+    Liquidity,
+    OrderStatus,
+    OrderType,
+    Side,
+    SignalIntention,
+    SizingReason,
+)
+from core.contracts.ids import fill_id, intent_id, order_id, signal_id
 from core.contracts.instrument import Instrument, file_symbol, quote_of
-from core.contracts.market import BookEvent, OHLCVBar, TickerEvent, TradeEvent, Watermark
+from core.contracts.market import BarCorrection, BookEvent, OHLCVBar, TickerEvent, TradeEvent, TradeGap, Watermark
 from core.contracts.orders import (
     CancelIntent,
     OrderEvent,
@@ -24,9 +34,14 @@ from core.contracts.orders import (
     OrderUpdate,
     RiskCheck,
     RiskDecision,
+    Signal,
+    SizingDecision,
 )
+from core.contracts.portfolio import PortfolioConfig, StrategyAllocation
+from core.contracts.timeframe import timeframe_ns
 
 __all__ = [
+    "BarCorrection",
     "BookEvent",
     "BookKind",
     "CancelIntent",
@@ -47,6 +62,7 @@ __all__ = [
     "OrderType",
     "OrderUpdate",
     "PnlDay",
+    "PortfolioConfig",
     "PortfolioSnapshot",
     "PositionSnapshot",
     "Resume",
@@ -54,14 +70,23 @@ __all__ = [
     "RiskDecision",
     "SessionStarted",
     "Side",
+    "Signal",
+    "SignalIntention",
+    "SizingDecision",
+    "SizingReason",
     "StateObserved",
+    "StrategyAllocation",
     "StrategyFailed",
     "TickerEvent",
     "TradeEvent",
+    "TradeGap",
+    "ValuationTrigger",
     "Watermark",
     "file_symbol",
     "fill_id",
     "intent_id",
     "order_id",
     "quote_of",
+    "signal_id",
+    "timeframe_ns",
 ]

@@ -149,6 +149,17 @@ class StrategyFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ValuationTrigger(Event):
+    """Somebody wants to know now what the portfolio is worth.
+
+    Attributes:
+        reason: why, in their words.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class KillSwitchSet(Event):
     """Somebody has tripped or cleared the kill switch by command.
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 Side = Literal["buy", "sell"]
-OrderType = Literal["market", "limit"]
+OrderType = Literal["market", "limit", "stop"]
 Liquidity = Literal["maker", "taker"]
 BookKind = Literal["snapshot", "delta"]
 
@@ -29,6 +29,38 @@ class OrderStatus(StrEnum):
     CANCELED = "CANCELED"
     REJECTED = "REJECTED"
     EXPIRED = "EXPIRED"
+
+
+class SignalIntention(StrEnum):
+    """What a signal wants: to be long, to be short, or to be neither any more."""
+
+    OPEN_LONG = "OPEN_LONG"
+    CLOSE_LONG = "CLOSE_LONG"
+    OPEN_SHORT = "OPEN_SHORT"
+    CLOSE_SHORT = "CLOSE_SHORT"
+
+
+class SizingReason(StrEnum):
+    """Why the sizer made no order of a signal; closed, so that every refusal can be counted and searched."""
+
+    MALFORMED = "malformed"
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    NO_ALLOCATION = "no_allocation"
+    NO_PRICE = "no_price"
+    STALE_PRICE = "stale_price"
+    INVALID_STOP = "invalid_stop"
+    NOTHING_TO_CLOSE = "nothing_to_close"
+    ALREADY_CLOSING = "already_closing"
+    ALREADY_OPEN = "already_open"
+    SHORTING = "shorting"
+    DRAWDOWN = "drawdown"
+    NO_VOLATILITY = "no_volatility"
+    CAPITAL = "capital"
+    CONCENTRATION = "concentration"
+    GROSS_LEVERAGE = "gross_leverage"
+    NET_LEVERAGE = "net_leverage"
+    CASH_BUFFER = "cash_buffer"
+    BELOW_MINIMUM = "below_minimum"
 
 
 class DenialReason(StrEnum):

@@ -19,6 +19,11 @@ def intent_id(strategy_id: str, seq: int, ordinal: int) -> str:
     return "i-" + _digest(f"{strategy_id}|{seq}|{ordinal}")
 
 
+def signal_id(strategy_id: str, seq: int, ordinal: int) -> str:
+    """Id of the `ordinal`-th signal that a strategy answers the input `seq` with."""
+    return "s-" + _digest(f"{strategy_id}|{seq}|{ordinal}")
+
+
 def order_id(intent: str) -> str:
     """Id of the order that an intent becomes; 26 characters, letters, digits and a dash: venues take up to 32.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.contracts.base import Event, require_finite, require_in, require_positive, require_text
+from core.contracts.base import Event, refuse, require_finite, require_in, require_positive, require_text
 from core.contracts.enums import BOOK_KINDS, SIDES, BookKind, Side
+from core.contracts.timeframe import timeframe_ns
 
 PriceLevel = tuple[float, float]
 
@@ -130,11 +131,11 @@ class Watermark(Event):
 
 @dataclass(frozen=True, slots=True)
 class OHLCVBar(Event):
-    """A bar over `[ts_open, ts_close)`.
+    """A bar over `[ts_open, ts_close)`; one in which nothing traded repeats the close before it.
 
     Attributes:
         symbol: ccxt unified symbol.
-        timeframe: "1m", "5m", "15m", "1h" ...
+        timeframe: "1m", "5m", "15m", "1h" ...; see `core.contracts.timeframe`.
         ts_open: start, ns UTC, inclusive.
         ts_close: end, ns UTC, exclusive.
         open: first price, quote units per base unit.
@@ -142,6 +143,12 @@ class OHLCVBar(Event):
         low: lowest price.
         close: last price.
         volume: base units traded, 0 or more.
+        vwap: mean price weighted by quantity, quote units; None where nothing traded or it is not known.
+        turnover: quote units traded, 0 or more.
+        trade_count: how many trades, 0 in a gap.
+        complete: False where trades of this time are known to be missing.
+        asset_class: "crypto", "equity" ...
+        currency: the asset that prices are in; empty if unknown.
     """
 
     symbol: str
@@ -153,9 +160,79 @@ class OHLCVBar(Event):
     low: float
     close: float
     volume: float
+    vwap: float | None = None
+    turnover: float = 0.0
+    trade_count: int = 0
+    complete: bool = True
+    asset_class: str = "crypto"
+    currency: str = ""
 
     def __post_init__(self) -> None:
         require_text(self, "symbol", self.symbol)
+        if self.ts_close - self.ts_open != timeframe_ns(self.timeframe):
+            raise refuse(self, "ts_close", self.ts_close, f"ts_open ({self.ts_open}) and {self.timeframe}")
         for name in ("open", "high", "low", "close"):
             require_positive(self, name, getattr(self, name))
-        require_finite(self, "volume", self.volume)
+        if not self.low <= min(self.open, self.close) <= max(self.open, self.close) <= self.high:
+            raise refuse(self, "high", self.high, "low <= open, close <= high")
+        for name in ("volume", "turnover"):
+            require_finite(self, name, getattr(self, name))
+            if getattr(self, name) < 0:
+                raise refuse(self, name, getattr(self, name), "0 or more")
+        if self.vwap is not None:
+            require_positive(self, "vwap", self.vwap)
+
+
+@dataclass(frozen=True, slots=True)
+class BarCorrection(Event):
+    """A trade that came after its bar was closed; the bar stays as it was published.
+
+    Attributes:
+        symbol: ccxt unified symbol.
+        timeframe: of the bar, always the shortest one that is built from trades.
+        ts_open: start of the bar that the trade belongs to, ns UTC.
+        trade_id: the venue's id of the trade; empty where it gives none.
+        price: quote units per base unit, above 0.
+        qty: base units, above 0.
+        ts: the venue's time of the trade, ns UTC.
+    """
+
+    symbol: str
+    timeframe: str
+    ts_open: int
+    trade_id: str
+    price: float
+    qty: float
+    ts: int
+
+    def __post_init__(self) -> None:
+        require_text(self, "symbol", self.symbol)
+        timeframe_ns(self.timeframe)
+        require_positive(self, "price", self.price)
+        require_positive(self, "qty", self.qty)
+
+
+@dataclass(frozen=True, slots=True)
+class TradeGap(Event):
+    """Trades of this symbol that were missed and could not be fetched afterwards.
+
+    Attributes:
+        symbol: ccxt unified symbol.
+        after_ns: venue time of the last trade before the gap, ns UTC; 0 if none was seen.
+        before_ns: venue time of the first trade behind it, ns UTC.
+        missing: how many trades, by their ids; 0 where the venue's ids do not say.
+        reason: why they could not be fetched.
+    """
+
+    symbol: str
+    after_ns: int
+    before_ns: int
+    missing: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        require_text(self, "symbol", self.symbol)
+        if not 0 <= self.after_ns <= self.before_ns:
+            raise refuse(self, "after_ns", self.after_ns, f"0 to before_ns ({self.before_ns})")
+        if self.missing < 0:
+            raise refuse(self, "missing", self.missing, "0 or more")

@@ -17,7 +17,7 @@ APPS = sorted(path.parent.name for path in modules("apps") if path.name == "__ma
 MAINS = [import_module(f"apps.{path.parent.name}.main") for path in modules("apps") if path.name == "main.py"]
 SERVICES: list[Service] = [main.SERVICE for main in MAINS if hasattr(main, "SERVICE")]
 
-UNPUBLISHED = {"md.ohlcv.{timeframe}.{symbol}": "the bar aggregator comes with the live exchange source"}
+UNPUBLISHED: dict[str, str] = {}
 FOR_PEOPLE = {
     "portfolio.snapshot": "a view of the account",
     "positions.snapshot": "a view of the paper venue's positions",
