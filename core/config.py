@@ -33,10 +33,13 @@ from core.contracts import Instrument
 from core.errors import ConfigError
 from core.execution.paper import PaperSettings
 from core.ledger.settings import PortfolioSettings
+from core.market.bars import AggregatorSettings
 from core.redact import safe_url as safe_url  # where readers of the configuration look for it
 from core.risk.settings import RiskSettings
 
-ServiceName = Literal["md_ingest", "strategy_runner", "risk_engine", "paper_trader", "portfolio_manager"]
+ServiceName = Literal[
+    "md_ingest", "ohlcv_aggregator", "strategy_runner", "risk_engine", "paper_trader", "portfolio_manager"
+]
 
 _NOT_PROFILES = {"base", "portfolio", "secrets.enc", "strategies"}
 
@@ -186,6 +189,7 @@ class Config(_Section):
     risk: RiskSettings = RiskSettings()
     paper: PaperSettings = PaperSettings()
     portfolio: PortfolioSettings = PortfolioSettings()
+    aggregator: AggregatorSettings = AggregatorSettings()
     strategy_runner: StrategyRunner = StrategyRunner()
     strategies: dict[str, StrategyOverride] = {}
     runtime: Runtime = Runtime()
@@ -335,10 +339,11 @@ def content_for(service: str, config: Config) -> dict[str, Any]:
     Raises:
         ConfigError: no part belongs to this service.
     """
-    whole = _json_ready(config.model_dump(include={"app", "risk", "paper", "portfolio", "instruments"}))
+    whole = _json_ready(config.model_dump(include={"app", "risk", "paper", "portfolio", "aggregator", "instruments"}))
     instruments = whole["instruments"]
     parts: dict[str, dict[str, Any]] = {
         "md_ingest": {"instruments": instruments},
+        "ohlcv_aggregator": {"aggregator": whole["aggregator"], "instruments": instruments},
         "strategy_runner": {
             "strategies": _json_ready(config.strategy_entries),
             "max_errors": config.strategy_runner.max_errors,
