@@ -16,8 +16,12 @@ from core.contracts import Event, TickerEvent, TradeEvent
 from core.errors import BusUnavailable
 from core.sequencer.redis import RedisCell
 
-SHOWN = ("strat.intent", "risk.decisions", "orders.updates", "fills.new", "positions.snapshot", "portfolio.*")
-CONTROL = ("control.strategy", "control.kill_switch", "control.dead_letter.*", "control.halt.*", "control.resume.*")
+SHOWN = ("strat.*", "risk.decisions", "orders.updates", "fills.new", "positions.snapshot", "portfolio.*")
+CONTROL = (
+    "control.strategy", "control.kill_switch", "control.dead_letter.*", "control.halt.*", "control.resume.*",
+    "control.reload",
+)  # fmt: skip
+MARKET = (topics.CLOCK_MARKET, topics.MD_GAPS, topics.MD_CORRECTIONS)
 LATEST = (
     topics.PORTFOLIO_SNAPSHOT.pattern,
     topics.PNL_DAY.pattern,
@@ -46,7 +50,9 @@ class Follower:
         self._trades, self._tickers = (
             topic.name.format(symbol=symbol) for topic in (topics.MD_TRADES, topics.MD_TICKER)
         )
-        self._patterns = (*SHOWN, *CONTROL, topics.CLOCK_MARKET.name.format(symbol=symbol))
+        bars = topics.MD_OHLCV.name.format(symbol=symbol, timeframe="1m")
+        self._clock, *others = (topic.name.format(symbol=symbol) for topic in MARKET)
+        self._patterns = (*SHOWN, *CONTROL, self._clock, *others, bars)
         self._connected = False
         self._after: int | None = None
         self.lasts: dict[str, int] = {}
@@ -82,7 +88,7 @@ class Follower:
         """Start from how things stand, without telling the past again."""
         self._picture.quiet = True
         for name in sorted(self.lasts, key=self.lasts.__getitem__):
-            if topics.covered(LATEST, name) or name == self._patterns[-1]:
+            if topics.covered(LATEST, name) or name == self._clock:
                 for line in await self._cell.tail(name, 1):
                     self._picture.fold(line)
         self._picture.quiet = False

@@ -1,7 +1,8 @@
 """Run the whole system on paper: a Redis, every daemon as its own process, and a view of what they do.
 
-The market is a recorded Binance stream (--capture) or a seeded synthetic one. Ctrl-C, the end of the capture or --for
-ends everything in order, with a summary. A run that was interrupted goes on when it is started again with the same
+The market is a simulated exchange, reached through the same client as a real one; with --venue the public data of a
+real one; with --capture a recorded Binance stream. Ctrl-C, the end of the capture or --for ends everything in order,
+with a summary. A run that was interrupted goes on when it is started again with the same
 market; otherwise the data of the run before are put aside. Exit code 0; 1 if a process failed; 2 for wrong usage or
 configuration.
 """
@@ -17,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 
 from apps.run.leftovers import OWN_LOCK
+from apps.run.market import market_of
 from apps.run.picture import Picture
 from apps.run.session import Outcome, Plan, Session
 from apps.run.summary import describe
@@ -26,8 +28,6 @@ from core.config import Config
 from core.errors import ConfigError, NjordError
 from core.runtime.locks import InstanceLock
 from core.runtime.process import parser, speed
-
-SPEED = "10"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,9 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     made = parser("apps.run", __doc__)
     made.set_defaults(profile="demo")
     made.add_argument("--symbol", default="BTC/USDT", help="what to trade (default: BTC/USDT)")
-    made.add_argument("--capture", type=Path, metavar="FILE", help="a recorded Binance stream (default: synthetic)")
+    market = made.add_mutually_exclusive_group()
+    market.add_argument("--capture", type=Path, metavar="FILE", help="a recorded Binance stream")
+    market.add_argument("--venue", metavar="NAME", help="a real exchange's public data, such as binanceus; on paper")
+    made.add_argument("--feed", choices=("auto", "ccxt", "lean"), help="client for a venue or the simulated exchange")
     made.add_argument("--speed", type=_speed_text, metavar="N", help="market seconds per second, or max (default: 10)")
-    made.add_argument("--seed", type=int, default=7, help="of the synthetic market (default: 7)")
+    made.add_argument("--seed", type=int, default=7, help="of the simulated market (default: 7)")
     made.add_argument("--fresh", action="store_true", help="start over, even if the last run could go on")
     made.add_argument("--plain", action="store_true", help="plain lines, also on a terminal")
     made.add_argument("--for", type=_seconds, dest="seconds", metavar="SECONDS", help="stop after so long")
@@ -77,24 +80,13 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
     """What the options ask for.
 
     Raises:
-        ConfigError: the symbol is not configured, or the capture is not there.
+        ConfigError: the symbol is not configured, or the market cannot be had.
     """
     instrument = next((each for each in config.instruments if each.symbol == args.symbol), None)
     if instrument is None:
         known = ", ".join(each.symbol for each in config.instruments)
         raise ConfigError(f"--symbol is {args.symbol!r}; allowed (config: instruments): {known}")
-    pace = args.speed or SPEED
-    if args.capture:
-        if not args.capture.is_file():
-            raise ConfigError(
-                f"--capture is {str(args.capture)!r}; allowed: a recorded stream, and there is no such file"
-            )
-        origin: dict[str, str] = {"capture": str(args.capture.resolve()), "bytes": str(args.capture.stat().st_size)}
-        options: tuple[str, ...] = ("--capture", str(args.capture))
-        source = args.capture.name
-    else:
-        origin, options = {"seed": str(args.seed)}, ("--synthetic", "--seed", str(args.seed))
-        source = f"synthetic market, seed {args.seed}"
+    market = market_of(args)
     place = ("--config", args.config) if args.config else ("--config-root", args.config_root or ".")
     profile = ("--profile", args.profile) if args.profile else ()
     host = ("--host", args.host) if args.host else ()
@@ -103,17 +95,16 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
         place=(*place, *profile),
         host=host,
         instrument=instrument,
-        market=("--symbol", args.symbol, *options, "--speed", pace),
-        identity={"symbol": args.symbol, **origin, "profile": args.profile or "", "cell": config.redis.cell},
-        source=f"{source} at {pace if pace == 'max' else pace.removesuffix('x') + 'x'}",
+        market=market,
+        identity={"symbol": args.symbol, **market.identity, "profile": args.profile or "", "cell": config.redis.cell},
         fresh=args.fresh,
         seconds=args.seconds,
     )
 
 
 def _run(plan: Plan, args: argparse.Namespace) -> int:
-    picture = Picture(plan.instrument, plan.source)
-    picture.tell("note", f"{plan.instrument.symbol}, {plan.source}, on paper")
+    picture = Picture(plan.instrument, plan.market.source)
+    picture.tell("note", f"{plan.instrument.symbol}, {plan.market.source}, on paper")
     if not any(plan.instrument.symbol in each["symbols"] for each in plan.config.strategy_entries if each["enabled"]):
         picture.tell(
             "note", f"no enabled strategy trades {plan.instrument.symbol}; see config/strategies.yaml", good=False

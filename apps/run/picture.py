@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 from core import codec
 from core.contracts import (
+    BarCorrection,
     DeadLetter,
     Event,
     FillEvent,
     Halt,
     Instrument,
     KillSwitchSet,
+    OHLCVBar,
     OrderIntent,
     OrderStatus,
     OrderUpdate,
@@ -23,7 +25,10 @@ from core.contracts import (
     PositionSnapshot,
     Resume,
     RiskDecision,
+    Signal,
+    SizingDecision,
     StrategyFailed,
+    TradeGap,
     Watermark,
 )
 from core.errors import CodecError
@@ -38,8 +43,8 @@ class Happening(NamedTuple):
 
     Attributes:
         market_ns: market time when it happened, ns UTC; 0 before the market's first second.
-        kind: "intent", "decision", "order", "fill", "position", "halt", "trouble", "process", "config" or
-            "note".
+        kind: "signal", "sizing", "intent", "decision", "order", "fill", "position", "market", "halt", "trouble",
+            "process", "config" or "note".
         text: in words, without the kind.
         good: False for what a trader does not want to see.
     """
@@ -84,11 +89,12 @@ class Picture:
         price: last trade, quote units; 0 before the first.
         bid: best bid, quote units; 0 before the first ticker.
         ask: best ask, quote units; 0 before the first ticker.
+        bar: the newest one-minute bar; None before the first.
         halted: why trading is halted; empty while it is not, None while the gate has not spoken.
         portfolio: the account; None before its first snapshot.
         pnl_day: the profit of the UTC day; None before the first.
         positions: by symbol and strategy.
-        counts: intents, allowed, denied and fills seen by this view.
+        counts: signals, intents, allowed, denied and fills seen by this view.
         rows: the processes.
         server: the Redis server in words.
         recent: the newest happenings, oldest first.
@@ -101,6 +107,7 @@ class Picture:
     price: float = 0.0
     bid: float = 0.0
     ask: float = 0.0
+    bar: OHLCVBar | None = None
     halted: str | None = None
     portfolio: PortfolioSnapshot | None = None
     pnl_day: PnlDay | None = None
@@ -163,8 +170,12 @@ class Picture:
                 self._position(event)
             case Halt() | Resume():
                 self._switch(event)
-            case FillEvent() | OrderIntent() | RiskDecision() | OrderUpdate():
+            case FillEvent() | OrderIntent() | RiskDecision() | OrderUpdate() | Signal() | SizingDecision():
                 self._trading(event)
+            case OHLCVBar():
+                self.bar = event
+            case TradeGap() | BarCorrection():
+                self.tell("market", _market_trouble(event), good=False)
             case StrategyFailed() | DeadLetter() | KillSwitchSet():
                 self.tell("trouble", _trouble(event), good=False)
 
@@ -188,13 +199,16 @@ class Picture:
         elif before:
             self.tell("halt", f"trading again: {event.reason}")
 
-    def _trading(self, event: FillEvent | OrderIntent | RiskDecision | OrderUpdate) -> None:
+    def _trading(self, event: FillEvent | OrderIntent | RiskDecision | OrderUpdate | Signal | SizingDecision) -> None:
         match event:
+            case Signal():
+                self.counts["signals"] += 1
+                self.tell("signal", f"{event.intention} {event.symbol} by {event.strategy_id}")
+            case SizingDecision(accepted=False):
+                self.tell("sizing", f"REFUSED {event.reason}, {event.symbol} of {event.strategy_id}", good=False)
             case OrderIntent():
                 self.counts["intents"] += 1
-                limit = "" if event.limit_price is None else f" {event.limit_price:f}"
-                what = f"{event.side} {event.qty:f} {event.symbol} {event.type}{limit}"
-                self.tell("intent", f"{what} by {event.strategy_id}")
+                self.tell("intent", f"{intent_text(event)} by {event.strategy_id}")
             case RiskDecision():
                 self.counts["allowed" if event.allowed else "denied"] += 1
                 self.tell("decision", decision_text(event), good=event.allowed)
@@ -221,6 +235,13 @@ class Picture:
         return f"{what}, realized {position.realized_pnl:+,.2f}{whose}"
 
 
+def intent_text(intent: OrderIntent) -> str:
+    """ "sell 0.003 BTC/USDT stop 60100.00, reduce only"."""
+    price = intent.limit_price if intent.stop_price is None else intent.stop_price
+    where = "" if price is None else f" {price:f}"
+    return f"{intent.side} {intent.qty:f} {intent.symbol} {intent.type}{where}{', reduce only' * intent.reduce_only}"
+
+
 def decision_text(decision: RiskDecision) -> str:
     """ "allowed" or "denied stale_price: 6.2, limit 5", with strategy and symbol."""
     who = f"{decision.symbol} of {decision.strategy_id}".strip()
@@ -240,6 +261,14 @@ def _trouble(event: StrategyFailed | DeadLetter | KillSwitchSet) -> str:
             return f"{event.instance} could not read {event.topic}: {event.error}"
         case KillSwitchSet():
             return f"kill switch {event.action} by {event.by}: {event.reason}"
+
+
+def _market_trouble(event: TradeGap | BarCorrection) -> str:
+    match event:
+        case TradeGap():
+            return f"{event.missing or 'some'} trades of {event.symbol} are missing: {event.reason}"
+        case BarCorrection():
+            return f"a trade of {event.symbol} came after its {event.timeframe} bar {utc(event.ts_open, '%H:%M')}"
 
 
 def utc(ns: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:

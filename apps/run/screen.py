@@ -11,15 +11,18 @@ from rich.text import Text
 from apps.run.picture import Happening, Picture, Row, utc
 
 KINDS = {
+    "signal": "bright_cyan",
+    "sizing": "cyan",
     "intent": "cyan",
     "decision": "green",
     "order": "yellow",
     "fill": "bold magenta",
     "position": "bold",
+    "market": "bold red",
     "halt": "bold red",
     "trouble": "bold red",
     "process": "yellow",
-    "config": "bold red",
+    "config": "bold yellow",
     "note": "dim",
 }
 WIDE = 100
@@ -55,6 +58,7 @@ def draw(picture: Picture, width: int, height: int) -> RenderableType:
     top: list[RenderableType] = [
         _header(picture, width),
         _market(picture, width),
+        _bar(picture),
         _rule("account"),
         *account,
         _rule("processes"),
@@ -97,6 +101,20 @@ def _market(picture: Picture, width: int) -> Text:
     events = "events/s" if width >= WIDE else "/s"
     right = Text(f"{picture.events_per_s:,.0f} {events}  {picture.pace:.1f}x ")
     return _spread(left, right, width)
+
+
+def _bar(picture: Picture) -> Text:
+    bar = picture.bar
+    if bar is None:
+        return Text(" no bar yet", style="dim")
+    prices = "  ".join(f"{name} {picture.money(getattr(bar, name))}" for name in ("open", "high", "low", "close"))
+    traded = f"volume {bar.volume:g}, {bar.trade_count} trades{'' if bar.complete else ', incomplete'}"
+    return Text(
+        f" {bar.timeframe} {utc(bar.ts_open, '%H:%M')}  {prices}  {traded}",
+        style="dim",
+        no_wrap=True,
+        overflow="ellipsis",
+    )
 
 
 def _account(picture: Picture) -> list[Text]:

@@ -13,6 +13,7 @@ from apps.run.archive import Note, prepare, read_note, write_note
 from apps.run.daemon import Daemon
 from apps.run.follow import Follower
 from apps.run.leftovers import end_leftovers, require_alone
+from apps.run.market import Market, instance_of, started_at
 from apps.run.picture import Picture
 from apps.run.server import Server, choose_server
 from apps.run.summary import Chapter, Summary
@@ -20,7 +21,6 @@ from apps.run.supervisor import SERVICE_ORDER, Supervisor
 from apps.run.view import View
 from core.config import Config, safe_url
 from core.contracts import Instrument
-from core.contracts.instrument import file_symbol
 from core.errors import NjordError
 
 REFRESH_S = 0.25
@@ -39,10 +39,9 @@ class Plan:
         config: of every process.
         place: the options that tell every process where the configuration is, and its profile.
         instrument: what is traded.
-        market: the options that tell md_ingest what to publish.
+        market: where its data come from.
         host: the option that names this machine; empty for its own name.
         identity: what makes this run the one that can be gone on with.
-        source: the market's origin and speed, in words.
         fresh: start over in any case.
         seconds: how long; None for no end.
     """
@@ -50,10 +49,9 @@ class Plan:
     config: Config
     place: tuple[str, ...]
     instrument: Instrument
-    market: tuple[str, ...]
+    market: Market
     host: tuple[str, ...]
     identity: dict[str, str]
-    source: str
     fresh: bool = False
     seconds: float | None = None
 
@@ -166,13 +164,16 @@ class Session:
         environment = {**os.environ, "NJORD__REDIS__URL": server.url}  # wins over REDIS_URL
         run_dir = plan.config.paths.run_dir
         place = (*plan.place, *plan.host)
-        ingest = f"md_ingest.{file_symbol(plan.instrument.symbol)}"
+        market = plan.market
+        begun_ns = started_at(plan.instrument.symbol, plan.config.paths.journal_dir, market.times)
+        exchange = (*plan.place, *market.exchange, "--started-at", str(begun_ns))
         return Supervisor(
             plan.config,
             server,
             self._picture,
             services=[Daemon(f"{name}.main", place, run_dir, environment) for name in SERVICE_ORDER],
-            ingest=Daemon(ingest, (*place, *plan.market), run_dir, environment),
+            ingest=Daemon(instance_of(plan.instrument.symbol), (*place, *market.ingest), run_dir, environment),
+            exchange=Daemon("sim_exchange.main", exchange, run_dir, environment) if market.exchange else None,
         )
 
     def _save(self, server: Server, supervisor: Supervisor) -> None:

@@ -19,7 +19,7 @@ from core import topics
 from core.config import Config, content_for
 from core.errors import NjordError
 
-SERVICE_ORDER = ("portfolio_manager", "paper_trader", "risk_engine", "strategy_runner")
+SERVICE_ORDER = ("portfolio_manager", "paper_trader", "risk_engine", "strategy_runner", "ohlcv_aggregator")
 LIVE_S = 60.0
 RESTARTS_MAX = 5
 POLL_S = 0.05
@@ -31,12 +31,20 @@ class Supervisor:
     Attributes:
         services: the daemons that react, in their order.
         ingest: the source.
+        exchange: the simulated exchange; None without one.
         restarts: how often anything had to be started again.
         hung: who had to be killed at the end.
     """
 
     def __init__(
-        self, config: Config, server: Server, picture: Picture, *, services: Sequence[Daemon], ingest: Daemon
+        self,
+        config: Config,
+        server: Server,
+        picture: Picture,
+        *,
+        services: Sequence[Daemon],
+        ingest: Daemon,
+        exchange: Daemon | None = None,
     ) -> None:
         """
         Args:
@@ -45,8 +53,9 @@ class Supervisor:
             picture: where to tell what happens.
             services: in the order in which they start.
             ingest: started behind them.
+            exchange: the venue that the ingest reads from, started first; None where it is somebody else's.
         """
-        self.services, self.ingest = tuple(services), ingest
+        self.services, self.ingest, self.exchange = tuple(services), ingest, exchange
         self.restarts = 0
         self.hung: list[str] = []
         self._server, self._picture = server, picture
@@ -60,7 +69,8 @@ class Supervisor:
     @property
     def daemons(self) -> tuple[Daemon, ...]:
         """All, in the order in which they start."""
-        return (*self.services, self.ingest)
+        first = () if self.exchange is None else (self.exchange,)
+        return (*first, *self.services, self.ingest)
 
     @property
     def pids(self) -> dict[str, int]:
