@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from rich.console import Console
 from apps.run.archive import Note, prepare, read_note, write_note
 from apps.run.daemon import Daemon
 from apps.run.main import _parser, _report, plan_of
+from apps.run.market import started_at
 from apps.run.picture import Picture, Row
 from apps.run.screen import draw
 from apps.run.server import Server
@@ -38,6 +41,7 @@ from core.contracts import (
     Watermark,
 )
 from core.errors import ConfigError
+from core.market.synthetic_market import START_NS
 
 ROOT = Path(__file__).resolve().parents[1]
 BTC = Instrument("BTC/USDT", Decimal("0.01"), Decimal("0.00001"))
@@ -322,16 +326,50 @@ def plan(*arguments: str):
 
 
 def test_the_options_reach_every_process(tmp_path):
-    """A capture runs at ten times its speed unless told otherwise, the synthetic market at one."""
+    """A recording is read as it is, a simulated exchange is a venue elsewhere, a real one has its own pace."""
     capture = tmp_path / "btc.gz"
     capture.touch()
     place = ("--config-root", str(ROOT), "--profile", "demo")
     assert plan().place == place
-    assert plan().market == ("--symbol", "BTC/USDT", "--synthetic", "--seed", "7", "--speed", "10")
-    recorded = plan("--capture", str(capture), "--symbol", "ETH/USDT")
-    assert recorded.market == ("--symbol", "ETH/USDT", "--capture", str(capture), "--speed", "10")
-    assert plan("--speed", "max").source == "synthetic market, seed 7 at max"
-    assert plan("--speed", "30").source == plan("--speed", "30x").source == "synthetic market, seed 7 at 30x"
+    simulated = plan().market
+    port = simulated.ingest[-1].removeprefix("http://127.0.0.1:")
+    assert simulated.ingest[:-2] == ("--symbol", "BTC/USDT", "--venue", "binanceus", "--feed", "ccxt")
+    assert simulated.exchange == (
+        "--synthetic", "--seed", "7", "--symbol", "BTC/USDT", "--speed", "10", "--port", port,
+    )  # fmt: skip
+    recorded = plan("--capture", str(capture), "--symbol", "ETH/USDT").market
+    assert recorded.ingest == ("--symbol", "ETH/USDT", "--capture", str(capture), "--speed", "10")
+    venue = plan("--venue", "binanceus").market
+    assert venue.ingest == ("--symbol", "BTC/USDT", "--venue", "binanceus", "--feed", "auto")
+    assert recorded.exchange == venue.exchange == ()
+    said = [plan("--speed", text).market.source for text in ("30", "30x")]
+    assert said == ["simulated exchange, seed 7, at 30x"] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--speed", "max"), "--speed is 'max' for the simulated exchange; allowed: a number, or max with --capture"),
+        (("--venue", "binanceus", "--speed", "10"), "--speed is '10' with --venue; allowed: none"),
+        (("--capture", __file__, "--feed", "lean"), "--feed is 'lean' with --capture; allowed: none"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused(arguments, message):
+    """Nobody believes in a speed that the market does not have."""
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        plan(*arguments)
+
+
+def test_a_market_goes_on_where_its_journals_end(tmp_path):
+    """After 600 market seconds at ten times the speed it must have begun 60 seconds ago; without journals, now."""
+    before = time.time_ns()
+    assert before <= started_at("BTC/USDT", tmp_path, 10.0) <= time.time_ns()
+    marks = [Watermark("BTC/USDT", START_NS + second * 10**9) for second in (0, 599, 600)]
+    written = [line(mark, seq) + b"\n" for seq, mark in enumerate(marks, 1)]
+    torn = line(marks[0], 4)[:50]
+    (tmp_path / "clock.market.BTCUSDT.ndjson").write_bytes(b"".join(written) + torn)
+    before = time.time_ns() - 60 * 10**9
+    assert before <= started_at("BTC/USDT", tmp_path, 10.0) <= time.time_ns() - 60 * 10**9
 
 
 def test_the_speed_does_not_make_another_run():
@@ -358,6 +396,6 @@ def test_a_capture_of_another_symbol_is_not_a_silent_success(config):
     """A run that ends without a trade of its symbol says so."""
     plan = plan_of(_parser().parse_args(["--symbol", "ETH/USDT"]), config)
     summary = Chapter(config.paths.journal_dir).summarize("ETH/USDT")
-    picture = Picture(plan.instrument, plan.source)
+    picture = Picture(plan.instrument, plan.market.source)
     said = _report(Outcome(ended=True, why="the capture has ended", summary=summary), plan, picture)
     assert "  no trade of ETH/USDT came: the capture has none, or the cell has them already" in said
