@@ -8,8 +8,9 @@ from typing import Any, get_args, get_type_hints
 
 from hypothesis import strategies as st
 
-from core.contracts import Event, OrderStatus, RiskCheck
+from core.contracts import Event, OHLCVBar, OrderStatus, RiskCheck, TradeGap
 from core.contracts.base import Event as Base
+from core.contracts.timeframe import timeframe_ns
 from core.topics import TOPICS
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
@@ -26,7 +27,25 @@ JSON = st.recursive(
 )
 LEVELS = st.lists(st.tuples(POSITIVE, FINITE), max_size=4).map(tuple)
 
-ABOVE_0 = {("FillEvent", "qty"), ("FillEvent", "price")}
+TIMEFRAMES = ("1m", "5m", "15m", "1h", "4h", "1d")
+COUNT = st.integers(min_value=0, max_value=2**63 - 1)
+
+NARROWER: dict[tuple[str, str], st.SearchStrategy[Any]] = {
+    ("FillEvent", "qty"): MONEY_ABOVE_0,
+    ("FillEvent", "price"): MONEY_ABOVE_0,
+    ("Signal", "price"): st.none() | MONEY_ABOVE_0,
+    ("Signal", "stop_loss"): st.none() | MONEY_ABOVE_0,
+    ("Signal", "take_profit"): st.none() | MONEY_ABOVE_0,
+    ("Signal", "confidence"): st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
+    ("SizingDecision", "intent_ids"): st.lists(TEXTS, max_size=3).map(tuple),
+    ("BarCorrection", "timeframe"): st.sampled_from(TIMEFRAMES),
+    ("OHLCVBar", "timeframe"): st.sampled_from(TIMEFRAMES),
+    ("OHLCVBar", "ts_open"): st.integers(min_value=0, max_value=2**62),
+    ("TradeGap", "after_ns"): COUNT,
+    ("TradeGap", "before_ns"): COUNT,
+    ("TradeGap", "missing"): COUNT,
+}
+"""Fields that hold less than their type does."""
 EVENTS = tuple(topic.event for topic in TOPICS)
 
 
@@ -38,13 +57,25 @@ def any_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     return st.fixed_dictionaries(
         {name: each for name, each in given.items() if name in required},
         optional={name: each for name, each in given.items() if name not in required},
-    ).map(lambda values: kind(**values))
+    ).map(lambda values: kind(**fitting(kind, values)))
+
+
+def fitting(kind: type[Event], values: dict[str, Any]) -> dict[str, Any]:
+    """The values with those that depend on each other brought into line."""
+    if kind is OHLCVBar:
+        low, *inside, high = sorted(values[name] for name in ("low", "open", "close", "high"))
+        ts_close = values["ts_open"] + timeframe_ns(values["timeframe"])
+        return {**values, "low": low, "open": inside[0], "close": inside[1], "high": high, "ts_close": ts_close}
+    if kind is TradeGap:
+        after_ns, before_ns = sorted((values["after_ns"], values["before_ns"]))
+        return {**values, "after_ns": after_ns, "before_ns": before_ns}
+    return values
 
 
 def of_field(kind: type[Event], name: str, hint: Any) -> st.SearchStrategy[Any]:
     """Any value of one of its fields."""
-    if (kind.__name__, name) in ABOVE_0:
-        return MONEY_ABOVE_0
+    if (kind.__name__, name) in NARROWER:
+        return NARROWER[kind.__name__, name]
     choices = get_args(hint)
     if str(hint).startswith("typing.Literal"):
         return st.sampled_from(choices)
