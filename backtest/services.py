@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from core.execution import paper
 from core.handler import Service
+from core.market import bars
 from core.risk import gate
 from portfolio import tracker
 from strategies import host
 
-SERVICES: tuple[Service, ...] = (host.SERVICE, gate.SERVICE, paper.SERVICE, tracker.SERVICE)
+SERVICES: tuple[Service, ...] = (bars.SERVICE, host.SERVICE, gate.SERVICE, paper.SERVICE, tracker.SERVICE)

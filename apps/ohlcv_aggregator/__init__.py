@@ -1,0 +1,1 @@
+"""Bars: trades become bars of one minute and of longer lengths."""
