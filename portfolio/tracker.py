@@ -149,7 +149,7 @@ class PortfolioTracker:
         """Books, prices, and what was said last."""
         return {
             "quote": self._quote,
-            "ledger": self._ledger.snapshot(),
+            "ledger": self._ledger.get_snapshot(),
             "trade_prices": dict(self._trade_prices),
             "fill_prices": {symbol: str(price) for symbol, price in self._fill_prices.items()},
             "market_ns": self._market_ns,
@@ -167,7 +167,7 @@ class PortfolioTracker:
             LedgerError: the books do not add up.
         """
         self._quote = state["quote"]
-        self._ledger.restore(state["ledger"])
+        self._ledger.restore_from_snapshot(state["ledger"])
         check_invariants(self._ledger)
         self._trade_prices = dict(state["trade_prices"])
         self._fill_prices = {symbol: Decimal(price) for symbol, price in state["fill_prices"].items()}

@@ -101,4 +101,4 @@ def test_a_reversal_is_a_close_and_an_open():
         ledger.apply_fill(FillEvent("o-1", "BTC/USDT", "buy", Decimal(10), Decimal(100), Decimal(0), 1))
         for qty in sales:
             ledger.apply_fill(FillEvent("o-2", "BTC/USDT", "sell", Decimal(qty), Decimal(110), Decimal(0), 2))
-    assert once.snapshot() == twice.snapshot()
+    assert once.get_snapshot() == twice.get_snapshot()

@@ -56,12 +56,14 @@ class Order:
         strategy_id: whose order.
         symbol: ccxt unified symbol.
         side: "buy" or "sell".
-        type: "market" or "limit".
+        type: "market", "limit", or "stop", which becomes a market order at its stop price.
         order_qty: base units ordered, above 0.
-        limit_price: quote units per base unit, above 0; None only for a market order.
+        limit_price: quote units per base unit, above 0; a limit order has one.
         cum_qty: base units filled so far.
         status: where it is in its life.
         fills: how often it was filled.
+        stop_price: quote units per base unit, above 0; a stop order has one.
+        reduce_only: True for an order that may only make its strategy's own position smaller.
     """
 
     order_id: str
@@ -74,6 +76,8 @@ class Order:
     cum_qty: Decimal = ZERO
     status: OrderStatus = OrderStatus.NEW
     fills: int = 0
+    stop_price: Decimal | None = None
+    reduce_only: bool = False
 
     def __post_init__(self) -> None:
         set_decimal(self, "order_qty")
@@ -82,12 +86,13 @@ class Order:
             raise refuse(self, "order_qty", self.order_qty, "above 0")
         if not 0 <= self.cum_qty <= self.order_qty:
             raise refuse(self, "cum_qty", self.cum_qty, f"0 to {self.order_qty}")
-        if self.limit_price is not None:
-            set_decimal(self, "limit_price")
-            if self.limit_price <= 0:
-                raise refuse(self, "limit_price", self.limit_price, "above 0")
-        elif self.type == "limit":
-            raise refuse(self, "limit_price", None, "a price, because it is a limit order")
+        for name, kind in (("limit_price", "limit"), ("stop_price", "stop")):
+            if getattr(self, name) is not None:
+                set_decimal(self, name)
+                if getattr(self, name) <= 0:
+                    raise refuse(self, name, getattr(self, name), "above 0")
+            elif self.type == kind:
+                raise refuse(self, name, None, f"a price, because it is a {kind} order")
 
     @property
     def leaves_qty(self) -> Decimal:

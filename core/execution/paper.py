@@ -83,15 +83,20 @@ class PaperVenue:
     def on_event(self, event: Event, at: At) -> Sequence[Event]:
         """Answer an order, a cancel or a public trade; anything else says nothing to a venue."""
         if isinstance(event, TradeEvent):
-            outputs: list[Event] = []
-            for execution in self._engine.on_trade(event.symbol, event.price):
-                outputs += self._book(execution, at)
-            return outputs
+            return self._hear(event, at)
         if isinstance(event, OrderEvent):
             return self._submit(event, at) if event.venue == VENUE else ()
         if isinstance(event, CancelIntent):
             return self._cancel(event, at)
         return ()
+
+    def _hear(self, trade: TradeEvent, at: At) -> Sequence[Event]:
+        """Fill what a public trade reaches; the market of a symbol that concerns nobody takes no room."""
+        outputs: list[Event] = []
+        if trade.symbol in self._instruments or self._engine.rests(trade.symbol):
+            for execution in self._engine.on_trade(trade.symbol, trade.price):
+                outputs += self._book(execution, at)
+        return outputs
 
     def _submit(self, event: OrderEvent, at: At) -> Sequence[Event]:
         name = event.order_id or (order_id(event.intent_id) if event.intent_id else "")
@@ -102,8 +107,7 @@ class PaperVenue:
         if reason is not None:
             rejected = _rejected(event, name, at.market_ns, reason)
             return (self._keep(rejected) if name else rejected,)  # without a name it answers no other order
-        order = Order(name, event.strategy_id, event.symbol, event.side, event.type, event.qty, event.limit_price)
-        arrival = self._engine.submit(order)
+        arrival = self._engine.submit(_order(event, name))
         answer = arrival.order.update(at.market_ns, arrival.reason or "")
         if arrival.execution is None:
             return (self._keep(answer),)
@@ -117,9 +121,7 @@ class PaperVenue:
             return RejectReason.UNKNOWN_SYMBOL
         if not _on_grid(event.qty, instrument.lot_size):
             return RejectReason.INVALID_QTY
-        if event.limit_price is None:
-            return RejectReason.INVALID_PRICE if event.type == "limit" else None
-        return None if _on_grid(event.limit_price, instrument.tick_size) else RejectReason.INVALID_PRICE
+        return None if _prices_fit(event, instrument.tick_size) else RejectReason.INVALID_PRICE
 
     def _cancel(self, event: CancelIntent, at: At) -> Sequence[Event]:
         """Cancel an own resting order; otherwise say what the order is. An order never heard of has no answer."""
@@ -150,7 +152,8 @@ class PaperVenue:
         )
         self._ledger.apply_fill(fill)
         position = self._ledger.positions[order.symbol].view(order.symbol, at.market_ns)
-        return fill, self._keep(order.update(at.market_ns)), position
+        ended = [self._keep(gone.update(at.market_ns, RejectReason.REDUCE_ONLY)) for gone in execution.canceled]
+        return fill, self._keep(order.update(at.market_ns)), position, *ended
 
     def _answer(self, name: str) -> OrderUpdate | None:
         row = self._ended.get(name)
@@ -171,7 +174,7 @@ class PaperVenue:
         """Prices, orders, positions and stored answers."""
         return {
             "engine": self._engine.snapshot(),
-            "ledger": self._ledger.snapshot(),
+            "ledger": self._ledger.get_snapshot(),
             "resting": [_row(update) for update in self._resting.values()],
             "ended": list(self._ended.values()),
         }
@@ -183,7 +186,7 @@ class PaperVenue:
             LedgerError: the books do not add up.
         """
         self._engine.restore(state["engine"])
-        self._ledger.restore(state["ledger"])
+        self._ledger.restore_from_snapshot(state["ledger"])
         check_invariants(self._ledger)
         self._resting = {row[0]: _update(row) for row in state["resting"]}
         self._ended = {row[0]: row for row in state["ended"]}
@@ -201,6 +204,20 @@ def _update(row: list[Any]) -> OrderUpdate:
     return codec.from_dict(OrderUpdate, dict(zip(_UPDATE_FIELDS, row, strict=True)))
 
 
+def _order(event: OrderEvent, name: str) -> Order:
+    return Order(
+        order_id=name,
+        strategy_id=event.strategy_id,
+        symbol=event.symbol,
+        side=event.side,
+        type=event.type,
+        order_qty=event.qty,
+        limit_price=event.limit_price,
+        stop_price=event.stop_price,
+        reduce_only=event.reduce_only,
+    )
+
+
 def _rejected(event: OrderEvent, name: str, ts_ns: int, reason: RejectReason) -> OrderUpdate:
     return OrderUpdate(
         order_id=name,
@@ -214,6 +231,22 @@ def _rejected(event: OrderEvent, name: str, ts_ns: int, reason: RejectReason) ->
         strategy_id=event.strategy_id,
         ts_ns=ts_ns,
     )
+
+
+_PRICES = {
+    "market": ((False, False), (True, False)),  # the limit stands in for a market that has not traded yet
+    "limit": ((True, False),),
+    "stop": ((False, True),),
+}
+"""By type, which of limit price and stop price an order may have: a price that it would not keep protects nobody."""
+
+
+def _prices_fit(event: OrderEvent, tick_size: Decimal) -> bool:
+    """Whether an order has the prices of its type, on the grid."""
+    prices = (event.limit_price, event.stop_price)
+    if tuple(price is not None for price in prices) not in _PRICES[event.type]:
+        return False
+    return all(price is None or _on_grid(price, tick_size) for price in prices)
 
 
 def _on_grid(value: Decimal, step: Decimal) -> bool:

@@ -101,8 +101,8 @@ class Ledger:
         """What the closed lots priced in `asset` have gained, before fees."""
         return sum((position.book.realized_pnl for _, position in self.priced_in(asset)), ZERO)
 
-    def snapshot(self) -> dict[str, Any]:
-        """The books as JSON values, exact."""
+    def get_snapshot(self) -> dict[str, Any]:
+        """The books as JSON values, exact; the same fills in the same order give the same values."""
         return {
             "starting": _texts(self.starting),
             "cash": _texts(self.cash),
@@ -110,8 +110,8 @@ class Ledger:
             "positions": {symbol: position.snapshot() for symbol, position in self.positions.items()},
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Become what `snapshot` described, the starting cash included."""
+    def restore_from_snapshot(self, state: dict[str, Any]) -> None:
+        """Become what `get_snapshot` described, the starting cash included."""
         self.starting = _amounts(state["starting"])
         self.cash = _amounts(state["cash"])
         self.fees = _amounts(state["fees"])
