@@ -77,6 +77,7 @@ class Lab:
         shutil.copytree(ROOT / "config", folder / "config")
         (folder / "config" / "bench.yaml").write_text(profile)
         if strategies:
+            (folder / "config" / "portfolio.yaml").unlink()  # it gives the shipped strategies their capital
             (folder / "config" / "strategies.yaml").write_text(strategies)
 
     def __enter__(self) -> Self:

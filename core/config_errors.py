@@ -13,11 +13,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.config_layers import KeyPath, Layer, dotted
-from core.redact import HIDDEN, redact
+from core.redact import HIDDEN
 
 _UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}
 _MISSING = {"missing", "missing_argument"}
-_CONTRACT = re.compile(r"\w+\.(\w+) is .*; allowed: (.*)")
+_CONTRACT = re.compile(r"\w+\.(\w+) is (.*); allowed: (.*)")
 _PYDANTIC = re.compile(r"^(Value error, |Input should be |String should )")
 _VALUE_MAX = 80
 
@@ -44,9 +44,10 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], layer: Layer) -> str:
         return f"{layer.origin(path)}: {dotted(path)}: is missing"
     allowed = _allowed(detail)
     contract = _CONTRACT.fullmatch(allowed)
+    reported = ""
     if contract:  # a record's own check names the field, pydantic only the record
-        path, allowed = (*path, contract[1]), contract[2]
-    return f"{layer.origin(path)}: {dotted(path)} is {_value(path, layer)}; allowed: {allowed}"
+        path, reported, allowed = (*path, contract[1]), contract[2], contract[3]
+    return f"{layer.origin(path)}: {dotted(path)} is {_value(path, layer, reported)}; allowed: {allowed}"
 
 
 def _allowed(detail: ErrorDetails) -> str:
@@ -66,13 +67,12 @@ def _real(loc: KeyPath, values: Any) -> KeyPath:
     return tuple(path)
 
 
-def _value(path: KeyPath, layer: Layer) -> str:
+def _value(path: KeyPath, layer: Layer, reported: str) -> str:
+    """What stands there; for what was made of several values, what the record's own check has said of them."""
     if layer.is_secret(path):
         return HIDDEN
-    value: Any = layer.values
-    for step in path:
-        value = value.get(step) if isinstance(value, dict) else value[step]
-    text = repr(redact(value, str(path[-1]) if path else ""))
+    value = layer.visible(path)
+    text = reported if reported and isinstance(value, (dict, list)) and not layer.holds_secret(path) else repr(value)
     return text if len(text) <= _VALUE_MAX else text[: _VALUE_MAX - 3] + "..."
 
 

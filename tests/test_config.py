@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from core.codec import content_hash, convert
 from core.config import Config, content_for, load_config, safe_url
+from core.contracts import PortfolioConfig
 from core.errors import ConfigError
-from core.ledger.settings import PortfolioSettings
+from core.risk.policy import RiskPolicy
 from core.risk.settings import GateSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,15 +67,18 @@ def test_shipped_configuration_loads_by_file_and_by_root() -> None:
 
 
 def test_shipped_base_lists_every_setting_at_its_default() -> None:
-    """A reader of config/base.yaml sees everything there is, and removing a line changes nothing."""
+    """A reader of config/ sees everything there is; removing a line changes nothing but the capital and its division."""
     shipped = load_config(ROOT, environ={})
     bare = Config.model_validate({"app": shipped.app, "instruments": shipped.instruments})
-    shipped_values = {**shipped.model_dump(), "paths": None, "risk": None}
-    assert shipped_values == {**bare.model_dump(), "paths": None, "risk": None}
-    text = (ROOT / "config" / "base.yaml").read_text()
-    for section, values in shipped.model_dump(exclude={"instruments"}).items():
-        for key in (section, *values):
-            assert f"{key}:" in text, f"{section}.{key} is not in config/base.yaml"
+    assert shipped.portfolio.id == "multi_strategy_v1"  # the one section whose content is an example
+    same = {"paths": None, "portfolio": None}
+    assert {**shipped.model_dump(), **same} == {**bare.model_dump(), **same}
+    portfolio = {"portfolio", "account", "fees", "policy"}
+    for name, sections in (("base", set(Config.model_fields) - portfolio), ("portfolio", portfolio)):
+        text = (ROOT / "config" / f"{name}.yaml").read_text()
+        for section, values in shipped.model_dump(include=sections - {"instruments"}).items():
+            for key in (section, *(values if section != "policy" else ())):
+                assert f"{key}:" in text, f"{section}.{key} is not in config/{name}.yaml"
 
 
 def test_model_validate_takes_plain_values() -> None:
@@ -92,17 +96,20 @@ def test_model_validate_refuses_unknown_keys() -> None:
 
 
 def test_later_sources_win_and_mappings_are_merged(tmp_path: Path) -> None:
-    """Base < profile < secrets < environment, key by key."""
+    """Base < portfolio < profile < secrets < environment, key by key."""
     root = written(
         tmp_path,
-        demo="risk: {per_order_usd_cap: 150, daily_loss_usd_cap: 90}\nportfolio: {starting_cash: 7}\n",
-        secrets_enc="portfolio: {starting_cash: 8}\nredis: {url: 'redis://:hidden@h:1/0'}\n",
+        portfolio="portfolio: {total_capital: 6, id: mine}\nfees: {maker_bps: 1, taker_bps: 2}\n",
+        demo="risk: {per_order_usd_cap: 150, daily_loss_usd_cap: 190}\nportfolio: {total_capital: 7}\nfees: {maker_bps: 3}",
+        secrets_enc="portfolio: {total_capital: 8}\nredis: {url: 'redis://:hidden@h:1/0'}\n",
     )
     config = load_config(root, "demo", environ={"NJORD__RISK__PER_ORDER_USD_CAP": "100"})
     assert config.risk.per_order_usd_cap == 100  # environment over profile over base
-    assert config.risk.daily_loss_usd_cap == 90  # profile over default
+    assert config.risk.daily_loss_usd_cap == 190  # profile over default
     assert config.risk.orders_per_min_cap == 20  # base
-    assert config.portfolio.starting_cash == 8  # secrets over profile
+    assert (config.fees.maker_bps, config.fees.taker_bps) == (3, 2)  # profile over portfolio, portfolio over default
+    assert config.portfolio.id == "mine"
+    assert config.portfolio.total_capital == 8  # secrets over profile
     assert config.redis.url == "redis://:hidden@h:1/0"
 
 
@@ -137,9 +144,9 @@ def test_a_list_in_a_profile_replaces_the_whole_list(tmp_path: Path) -> None:
 
 def test_a_section_without_content_says_nothing(tmp_path: Path) -> None:
     """Whose lines are all commented out is as if it were not there."""
-    root = written(tmp_path, base=BASE + "paper:\n", demo="risk: # per_order_usd_cap: 1\n")
+    root = written(tmp_path, base=BASE + "account:\n", demo="risk: # per_order_usd_cap: 1\n")
     config = load_config(root, "demo", environ={})
-    assert (config.risk.per_order_usd_cap, config.paper.account) == (Decimal(200), "main")
+    assert (config.risk.per_order_usd_cap, config.account.name) == (Decimal(200), "main")
 
 
 def test_a_base_outside_a_config_folder_is_its_own_root(tmp_path: Path) -> None:
@@ -159,12 +166,29 @@ def test_each_symbol_is_given_once(tmp_path: Path) -> None:
 
 MISTAKES = [
     ("riks: {}", "config/base.yaml:7: riks: unknown key; did you mean 'risk'? allowed: app, instruments, "),
-    ("paper: {acount: x}", "config/base.yaml:7: paper.acount: unknown key; did you mean 'account'? allowed: account, "),
-    ("paper: 7", "config/base.yaml:7: paper is 7; allowed: keys and values"),
-    ("paper: {maker_fee_bps: ten}", "config/base.yaml:7: paper.maker_fee_bps is 'ten'; allowed: a valid decimal"),
-    ("paper: {maker_fee_bps: .nan}", "config/base.yaml:7: paper.maker_fee_bps is nan; allowed: a finite number"),
-    ("portfolio: {starting_cash: -1}", "config/base.yaml:7: portfolio.starting_cash is -1; allowed: above 0"),
-    ("portfolio: {starting_cash: yes}", "config/base.yaml:7: portfolio.starting_cash is True; allowed: "),
+    ("account: {nam: x}", "config/base.yaml:7: account.nam: unknown key; did you mean 'name'? allowed: name, quote"),
+    ("account: {name: ''}", "config/base.yaml:7: account.name is ''; allowed: "),
+    ("fees: 7", "config/base.yaml:7: fees is 7; allowed: keys and values"),
+    ("fees: {maker_bps: ten}", "config/base.yaml:7: fees.maker_bps is 'ten'; allowed: a valid decimal"),
+    ("fees: {maker_bps: .nan}", "config/base.yaml:7: fees.maker_bps is nan; allowed: a finite number"),
+    ("fees: {taker_bps: 10000}", "config/base.yaml:7: fees.taker_bps is 10000; allowed: between -10,000 and 10,000"),
+    (
+        "portfolio: {total_capital: -1}",
+        "config/base.yaml:7: portfolio.total_capital is -1; allowed: a finite number ab",
+    ),
+    (
+        "portfolio: {total_capital: .inf}",
+        "config/base.yaml:7: portfolio.total_capital is inf; allowed: a finite number",
+    ),
+    ("portfolio: {total_capital: yes}", "config/base.yaml:7: portfolio.total_capital is True; allowed: a number"),
+    ("portfolio: {starting_cash: 1}", "config/base.yaml:7: portfolio.starting_cash: unknown key; allowed: id, total_"),
+    ("portfolio: {rebalance_frequency_hours: 0}", "config/base.yaml:7: portfolio.rebalance_frequency_hours is 0; allo"),
+    (
+        "policy: {sizing: {fracton: 1}}",
+        "config/base.yaml:7: policy.sizing.fracton: unknown key; did you mean 'fraction'",
+    ),
+    ("policy: {sizing: {fraction: 2}}", "config/base.yaml:7: policy.sizing.fraction is 2; allowed: above 0, at most 1"),
+    ("policy: 7", "config/base.yaml:7: policy is 7; allowed: keys and values"),
     ("runtime: {fsync_every_ms: yes}", "config/base.yaml:7: runtime.fsync_every_ms is True; allowed: a number"),
     ("runtime: {kill_switch_every_s: 2}", "config/base.yaml:7: runtime.kill_switch_every_s is 2; allowed: less than"),
     ("runtime: {health_ports: {risk: 1}}", "config/base.yaml:7: runtime.health_ports.risk is 1; allowed: 'md_ingest',"),
@@ -186,16 +210,16 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     """One start shows every mistake of every source, each at its own place."""
     root = written(
         tmp_path,
-        base=BASE + "paper: {acount: x}\n",
+        base=BASE + "account: {nam: x}\n",
         demo="risk: {orders_per_min_cap: 0}\n",
         strategies=STRATEGIES.replace("id: trend", "id: sma").replace("symbols: [BTC/USDT]", "symbols: BTC/USDT", 1),
     )
-    lines = refusal(root, "demo", NJORD__PORTFOLIO__QUOTE="''")
+    lines = refusal(root, "demo", NJORD__PORTFOLIO__ID="''")
     assert [line.split(": ")[0] for line in lines] == [
         "config/strategies.yaml:4",
         "config/demo.yaml:1",
+        "NJORD__PORTFOLIO__ID",
         "config/base.yaml:7",
-        "NJORD__PORTFOLIO__QUOTE",
     ]
 
 
@@ -205,7 +229,7 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
 )
 def test_an_unknown_profile_lists_those_that_exist(tmp_path: Path, name: str, message: str) -> None:
     """A profile is a file of its own beside base.yaml, never base, secrets or strategies."""
-    root = written(tmp_path, demo="{}", night="{}", strategies="{}", secrets_enc="{}")
+    root = written(tmp_path, demo="{}", night="{}", strategies="{}", portfolio="{}", secrets_enc="{}")
     assert message in refusal(root, name)[0]
 
 
@@ -261,7 +285,7 @@ def test_an_override_of_an_unknown_strategy_is_refused(tmp_path: Path) -> None:
     """A typo in an id must not leave a strategy at its old parameters in silence."""
     root = written(tmp_path, strategies=STRATEGIES, demo="strategies: {smaa: {enabled: false}}\n")
     assert refusal(root, "demo") == [
-        "config/demo.yaml:1: strategies.smaa: no such strategy; did you mean 'sma'? allowed: sma, trend"
+        "config/demo.yaml:1: strategies.smaa is no strategy of strategies.yaml; did you mean 'sma'? allowed: sma, trend"
     ]
 
 
@@ -351,7 +375,15 @@ def test_each_service_gets_its_own_part() -> None:
     config = Config.model_validate({**MINIMAL, "risk": {"per_order_usd_cap": 250}})
     gate = convert(content_for("risk_engine", config), GateSettings)
     assert (gate.venue, gate.live, gate.risk.per_order_usd_cap) == ("paper", False, Decimal(250))
-    assert convert(content_for("portfolio_manager", config)["portfolio"], PortfolioSettings) == config.portfolio
+    manager = content_for("portfolio_manager", config)
+    assert convert(manager["portfolio"], PortfolioConfig) == PortfolioConfig("main", 10_000.0)
+    assert convert(manager["policy"], RiskPolicy) == RiskPolicy()
+    assert (manager["quote"], manager["instruments"]) == ("USDT", [BTC])
+    assert content_for("paper_trader", config)["paper"] == {
+        "account": "main",
+        "maker_fee_bps": "10",
+        "taker_fee_bps": "10",
+    }
     assert content_for("paper_trader", config)["instruments"] == [BTC]
     assert content_for("strategy_runner", config) == {"strategies": [], "max_errors": 10, "instruments": [BTC]}
     with pytest.raises(

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 from pydantic import BaseModel
 
 from core.config import Config, content_for, load_config
-from core.contracts import Instrument
+from core.config_sections import Portfolio
+from core.contracts import Instrument, StrategyAllocation
 from tests.architecture.code import modules, tree
 
 READERS = [path for path in modules("apps", "backtest", "core", "portfolio", "scripts", "strategies")]
-MODELS = {Path("core/config.py"), Path("core/config_errors.py"), Path("core/config_layers.py")}
+MODELS = set(READERS) & set(Path("core").glob("config*.py"))
 
-IN_CONTENT = {"app": {"env"}, "strategy_runner": {"max_errors"}}
-"""Settings that `content_for` hands on under their own name: read where the handler reads its content."""
+IN_CONTENT = {
+    "app": {"env": "env"},
+    "strategy_runner": {"max_errors": "max_errors"},
+    "portfolio": {"id": "portfolio_id", **{key: key for key in Portfolio.model_fields if key != "id"}},
+    "account": {"name": "account", "quote": "quote"},
+    "fees": {"maker_bps": "maker_fee_bps", "taker_bps": "taker_fee_bps"},
+}
+"""Settings that `content_for` hands on, and the name under which the handler reads each of them in its content."""
 
 APPLIED_ON_LOADING = {"strategies"}
 """Merged into the entries of strategies.yaml by the loader; tests/test_config.py shows their effect."""
@@ -62,12 +70,20 @@ def settings() -> Iterator[tuple[str, str, bool]]:
         if section in APPLIED_ON_LOADING:
             continue
         if isinstance(kind, type) and issubclass(kind, BaseModel):
+            handed = IN_CONTENT.get(section, {})
             for key in kind.model_fields:
-                yield section, key, key not in IN_CONTENT.get(section, ())
+                yield section, handed.get(key, key), key not in handed
         else:
-            record = kind if is_dataclass(kind) else Instrument
-            for item in fields(record):
-                yield section, item.name, False
+            yield from fields_of(section, kind if is_dataclass(kind) else Instrument)
+    yield from fields_of("portfolio.allocations", StrategyAllocation)
+
+
+def fields_of(section: str, record: Any) -> Iterator[tuple[str, str, bool]]:
+    """The fields of a record, and of the records in it."""
+    for name, kind in get_type_hints(record).items():
+        yield section, name, False
+        if is_dataclass(kind):
+            yield from fields_of(f"{section}.{name}", kind)
 
 
 @pytest.mark.parametrize(
@@ -87,9 +103,9 @@ def test_every_section_reaches_somebody() -> None:
     config = load_config(Path(__file__).resolve().parents[2], environ={})
     handed = {
         key
-        for service in ("risk_engine", "paper_trader", "portfolio_manager", "strategy_runner")
+        for service in ("risk_engine", "paper_trader", "portfolio_manager", "strategy_runner", "ohlcv_aggregator")
         for key in content_for(service, config)
     }
     shells = {"paths", "redis", "runtime"}
-    inside = {"app": "env", "strategy_runner": "max_errors"}
+    inside = {"app": "env", "strategy_runner": "max_errors", "account": "quote", "fees": "paper"}
     assert {inside.get(section, section) for section in Config.model_fields} == (handed - {"venue"}) | shells
