@@ -34,3 +34,8 @@ def length_of(length: int, *, least: int = 1) -> int:
     if type(length) is not int or length < least:
         raise ValueError(f"length is {length!r}; allowed: a whole number, {least} or more")
     return length
+
+
+def typical_price(high: float, low: float, close: float) -> float:
+    """The price that stands for a bar: the mean of its high, low and close."""
+    return (high + low + close) / 3.0
