@@ -21,9 +21,10 @@ ORDER_OF_CHECKS = [reason.value for reason in DenialReason if reason is not Deni
 
 
 def test_service_says_what_it_listens_to():
-    """The risk engine hears intents, trades, the market's clock and the profit of the day."""
+    """The risk engine hears intents, trades, the market's clock, the profit of the day and the fills."""
     assert SERVICE.name == "risk_engine"
-    assert SERVICE.inputs(content()) == ("strat.intent", "md.trades.*", "clock.market.*", "portfolio.pnl_day")
+    heard = ("strat.intent", "md.trades.*", "clock.market.*", "portfolio.pnl_day", "fills.new")
+    assert SERVICE.inputs(content()) == heard
 
 
 def test_allowed_intent_becomes_an_order():
@@ -44,6 +45,7 @@ def test_allowed_intent_becomes_an_order():
         order_id=order_id("i-1"),
         strategy_id="sma_cross_v1",
         limit_price=Decimal("99.5"),
+        idempotency_key="i-1",
     )
 
 
@@ -68,6 +70,7 @@ def test_every_check_is_listed():
         ("invalid_qty", True, "3", steps + "0.001"),
         ("invalid_price", True, "", "any"),
         ("stale_intent", True, "0.500000000", "5.000000000"),
+        ("reduce_only", True, "", "any"),
         ("no_price", True, "100.0", "known"),
         ("stale_price", True, "1.250000000", "5.000000000"),
         ("min_notional", True, "300.0", "5"),

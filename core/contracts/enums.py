@@ -72,6 +72,7 @@ class DenialReason(StrEnum):
     INVALID_QTY = "invalid_qty"
     INVALID_PRICE = "invalid_price"
     STALE_INTENT = "stale_intent"
+    REDUCE_ONLY = "reduce_only"
     NO_PRICE = "no_price"
     STALE_PRICE = "stale_price"
     MIN_NOTIONAL = "min_notional"

@@ -2,6 +2,9 @@
 
 Each compares one observation with one limit and is named after the reason it denies with. What a check needs and
 does not have fails it: unknown is denied. All run for every intent; the first that failed gives the reason.
+
+What limits how much is put at stake binds no order that takes stake away: an order that closes (see `closes`) passes
+the cap per order and the caps on the day's loss at any value. Everything else holds for it too.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from core.handler import At
 from core.risk.settings import GateSettings
 
 DAY_NS = 86_400_000_000_000
+CLOSES = "any: it only closes"
+"""The limit of a check that does not bind an order that closes."""
 _TEXT_MAX = 120
 
 # Intents come with numbers of any size, and nothing here may raise; whatever can pass the checks is computed exactly.
@@ -60,7 +65,8 @@ class Case:
         instrument: the grid of the symbol; None for a symbol that is not configured.
         trade: the last trade of the symbol, if any was heard.
         pnl: the latest profit of the day, if any was heard.
-        tokens: orders of this symbol that the rate cap still lets pass.
+        tokens: orders of this symbol that the rate cap still lets pass; those that close are counted apart.
+        reducible: base units that an order of this side could close of the strategy's position; 0 if none.
     """
 
     intent: OrderIntent
@@ -71,6 +77,12 @@ class Case:
     trade: LastTrade | None
     pnl: PnlNow | None
     tokens: int
+    reducible: Decimal
+
+    @property
+    def closes(self) -> bool:
+        """Whether the order can only make the position smaller, in its whole quantity."""
+        return closes(self.intent, self.reducible)
 
     @property
     def ref_price(self) -> Decimal | None:
@@ -88,14 +100,13 @@ class Case:
 
     @property
     def own_price(self) -> Decimal | None:
-        """Price that a venue values the order by: its limit, or the market's for a market order."""
-        if self.intent.type == "limit" and self.intent.limit_price is not None:
-            return self.intent.limit_price
-        return self.ref_price
+        """Price that a venue values the order by: its limit or stop, or the market's for a market order."""
+        price = own_price_of(self.intent)
+        return self.ref_price if price is None else price
 
     @property
     def worst_price(self) -> Decimal | None:
-        """What a unit may cost: a limit buy above the market can pay its limit; anything else the market's price."""
+        """What a unit may cost: a buy with its limit or stop above the market may pay that; else the market's price."""
         ref_price, own_price = self.ref_price, self.own_price
         if ref_price is None or own_price is None or self.intent.side == "sell":
             return ref_price
@@ -111,6 +122,21 @@ class Case:
     def notional(self, price: Decimal | None) -> Decimal | None:
         """Quote units of the whole order at a price."""
         return None if price is None else _ARITHMETIC.multiply(self.intent.qty, price)
+
+
+def closes(intent: OrderIntent, reducible: Decimal) -> bool:
+    """Whether an intent can only make its strategy's position smaller, in its whole quantity.
+
+    One that says so but is larger than the position reduces too, and the venue cuts it; but since only a part of it
+    is a close, the limits of any other order hold for it. One that does not say so may open.
+    """
+    return intent.reduce_only and 0 < intent.qty <= reducible
+
+
+def own_price_of(intent: OrderIntent) -> Decimal | None:
+    """The price that an order's type goes by: the limit of a limit order, the stop of a stop order."""
+    prices = {"limit": intent.limit_price, "stop": intent.stop_price}
+    return prices.get(intent.type)
 
 
 Rule = Callable[[Case], RiskCheck]
@@ -135,10 +161,19 @@ def check_qty(case: Case) -> RiskCheck:
 
 
 def check_price(case: Case) -> RiskCheck:
-    """A limit order has a price, above 0 and a multiple of the tick; a market order needs none."""
-    price, grid = case.intent.limit_price, case.instrument
-    if case.intent.type == "market":
-        return _check(DenialReason.INVALID_PRICE, True, price, "any")
+    """A limit or stop order has its price, above 0 and a multiple of the tick; a market order needs none.
+
+    A price that the type does not know is refused, because whoever set it counts on it: a stop price makes no stop of
+    a market or limit order, and a stop with a limit is another type of order. Only the limit price of a market order
+    is let pass and dropped.
+    """
+    intent, grid = case.intent, case.instrument
+    stray = intent.limit_price if intent.type == "stop" else intent.stop_price
+    if stray is not None:
+        return _check(DenialReason.INVALID_PRICE, False, stray, f"no such price on a {intent.type} order")
+    if intent.type == "market":
+        return _check(DenialReason.INVALID_PRICE, True, intent.limit_price, "any")
+    price = own_price_of(intent)
     passed = grid is not None and price is not None and price > 0 and _on_grid(price, grid.tick_size)
     return _check(DenialReason.INVALID_PRICE, passed, price, _steps(grid.tick_size if grid else None))
 
@@ -147,6 +182,13 @@ def check_intent_age(case: Case) -> RiskCheck:
     """What caused the intent is news: a service that was down for an hour must not trade the hour's intents."""
     age_ns, age_max_ns = case.at.ts_ns - case.at.root_ts_ns, case.settings.risk.max_intent_age_ns
     return _check(DenialReason.STALE_INTENT, age_ns <= age_max_ns, _seconds(age_ns), _seconds(age_max_ns))
+
+
+def check_reduce_only(case: Case) -> RiskCheck:
+    """An order that may only reduce has a position of its own strategy against it; the value is how much of one."""
+    if not case.intent.reduce_only:
+        return _check(DenialReason.REDUCE_ONLY, True, None, "any")
+    return _check(DenialReason.REDUCE_ONLY, case.reducible > 0, case.reducible, "above 0")
 
 
 def check_price_known(case: Case) -> RiskCheck:
@@ -167,32 +209,36 @@ def check_price_age(case: Case) -> RiskCheck:
 
 
 def check_min_notional(case: Case) -> RiskCheck:
-    """The order is worth what the venue takes at least, at its own price."""
+    """The order is worth what the venue takes at least, at its own price; a close too, or the venue would refuse it."""
     notional, grid = case.notional(case.own_price), case.instrument
     passed = grid is not None and notional is not None and notional >= grid.min_notional
     return _check(DenialReason.MIN_NOTIONAL, passed, notional, grid.min_notional if grid else None)
 
 
 def check_order_cap(case: Case) -> RiskCheck:
-    """The order is worth no more than the cap, at the worst price it can pay."""
+    """The order is worth no more than the cap, at the worst price it can pay; one that closes may be worth anything."""
     notional, cap = case.notional(case.worst_price), case.settings.risk.per_order_usd_cap
+    if case.closes:
+        return _check(DenialReason.PER_ORDER_CAP, True, notional, CLOSES)
     return _check(DenialReason.PER_ORDER_CAP, notional is not None and notional <= cap, notional, cap)
 
 
 def check_pnl_known(case: Case) -> RiskCheck:
-    """Where real money is at stake, the profit of the day is known and fresh."""
+    """Where real money is put at stake, the profit of the day is known and fresh."""
     age_ns = None if case.pnl is None else case.at.market_ns - case.pnl.market_ns
     age_max_ns = case.settings.risk.max_pnl_age_ns
     value = None if age_ns is None else _seconds(age_ns)
-    if not case.settings.live:
-        return _check(DenialReason.NO_PNL, True, value, "any")
+    if case.closes or not case.settings.live:
+        return _check(DenialReason.NO_PNL, True, value, CLOSES if case.closes else "any")
     passed = age_ns is not None and age_ns <= age_max_ns
     return _check(DenialReason.NO_PNL, passed, value, _seconds(age_max_ns))
 
 
 def check_daily_loss(case: Case) -> RiskCheck:
-    """The day's loss has not reached the cap."""
+    """The day's loss has not reached the cap; what closes may end the day."""
     floor = -case.settings.risk.daily_loss_usd_cap
+    if case.closes:
+        return _check(DenialReason.DAILY_LOSS_CAP, True, case.pnl_today, CLOSES)
     return _check(DenialReason.DAILY_LOSS_CAP, case.pnl_today > floor, case.pnl_today, floor)
 
 
@@ -208,6 +254,7 @@ RULES: tuple[Rule, ...] = (
     check_qty,
     check_price,
     check_intent_age,
+    check_reduce_only,
     check_price_known,
     check_price_age,
     check_min_notional,
