@@ -4,7 +4,7 @@
   the next trade. A trade that comes later changes no closed bar; it is told as a correction.
 - A minute without a trade repeats the close before it; there is no bar before the first trade.
 - Longer bars are made of the published minutes, aligned to midnight UTC, and follow right behind the minute that ends
-  them, from short to long.
+  them, from short to long. Their prices are those of the minutes in which something traded.
 - A bar is not complete if not all of its time was heard: the minute in which this began to listen, minutes over a
   `TradeGap`, minutes over which the clock has jumped further than anybody watches, and longer bars over those.
 - A clock that moves on by more than a day gets the bars of one day, and behind them bars begin anew with the next

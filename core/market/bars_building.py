@@ -37,10 +37,6 @@ class _Sums:
     turnover: Decimal
     trade_count: int
 
-    def widen(self, high: float, low: float) -> None:
-        """Take in a range of prices."""
-        self.high, self.low = max(self.high, high), min(self.low, low)
-
     def count(self, volume: Decimal, turnover: Decimal, trades: int) -> None:
         """Take in amounts."""
         self.volume = _SUM.add(self.volume, volume)
@@ -99,7 +95,7 @@ class MinuteBuilding(_Sums):
             self.first, self.open = place, price
         if place >= self.last:
             self.last, self.close = place, price
-        self.widen(price, price)
+        self.high, self.low = max(self.high, price), min(self.low, price)
         self.count(qty, _SUM.multiply(_decimal(price), qty), 1)
 
 
@@ -119,6 +115,21 @@ class _DerivedBuilding(_Sums):
     complete: bool = True
     priced: bool = True
 
+    @classmethod
+    def at(cls, ts_open: int, minute: OHLCVBar) -> _DerivedBuilding:
+        """Begin with the prices of a minute, for if nothing trades."""
+        return cls(minute.open, minute.high, minute.low, minute.close, Decimal(0), Decimal(0), 0, ts_open)
+
+    def price(self, minute: OHLCVBar) -> None:
+        """Take in the prices of a minute in which something traded.
+
+        Those of a quiet one are left out: they repeat what was paid before, perhaps before this bar.
+        """
+        if not self.volume:
+            self.open, self.high, self.low = minute.open, minute.high, minute.low
+        self.high, self.low = max(self.high, minute.high), min(self.low, minute.low)
+        self.close = minute.close
+
 
 class DerivedBars:
     """Bars of one length out of one symbol's minutes, aligned to the UTC day."""
@@ -135,16 +146,15 @@ class DerivedBars:
     def add(self, minute: OHLCVBar) -> OHLCVBar | None:
         """Take in the next minute; the bar that ends with it, if one does.
 
-        A bar that lacks minutes, because they came before the first trade or before this began to listen, is not
-        complete.
+        Its prices are those of the trades in it: what one pass over the trades would give. A bar that lacks minutes,
+        because they came before the first trade or before this began to listen, is not complete.
         """
         start_ns = minute.ts_open - minute.ts_open % self._length_ns
         building = self._building
         if building is None or building.ts_open != start_ns:
-            prices = (minute.open, minute.high, minute.low, minute.close)
-            building = self._building = _DerivedBuilding(*prices, Decimal(0), Decimal(0), 0, start_ns)
-        building.close = minute.close
-        building.widen(minute.high, minute.low)
+            building = self._building = _DerivedBuilding.at(start_ns, minute)
+        if minute.volume:
+            building.price(minute)
         building.count(_decimal(minute.volume), _decimal(minute.turnover), minute.trade_count)
         building.minutes += 1
         building.complete &= minute.complete

@@ -19,8 +19,10 @@ SERVICES: list[Service] = [main.SERVICE for main in MAINS if hasattr(main, "SERV
 
 UNPUBLISHED: dict[str, str] = {}
 FOR_PEOPLE = {
+    "md.corrections.{symbol}": "whoever studies bars must know which lack a trade that came late",
     "portfolio.snapshot": "a view of the account",
     "positions.snapshot": "a view of the paper venue's positions",
+    "control.protection": "an operator must look at a position that has lost its stop or its target",
     "control.strategy": "an operator must look at a strategy that raised",
     "control.dead_letter.{instance}": "an operator must look at a message that could not be read",
 }
