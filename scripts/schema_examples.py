@@ -23,6 +23,7 @@ from core.contracts import (
     PnlDay,
     PortfolioSnapshot,
     PositionSnapshot,
+    ProtectionFailed,
     Resume,
     RiskCheck,
     RiskDecision,
@@ -201,6 +202,7 @@ _CONTROL: tuple[Event, ...] = (
         "risk_engine.main", "strat.intent", "no OrderIntent: Object missing required field `qty`", '{"side":"buy"}'
     ),
     StrategyFailed(_STRATEGY, "ZeroDivisionError: float division by zero", 3, False),
+    ProtectionFailed(_STRATEGY, _SYMBOL, Decimal("0.01"), "stop", Decimal("61000"), "rate_limit", 1, final=False),
     ValuationTrigger("end of the trading day"),
     KillSwitchSet("trip-file", "exchange maintenance", "ops@trader-1", _NS),
 )

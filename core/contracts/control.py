@@ -8,9 +8,11 @@ know. Their own process commits them first and then hands them to its handler ri
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from core.contracts.base import Event
+from core.contracts.base import Event, require_in, set_decimal
+from core.contracts.enums import PROTECTIONS, Protection
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,36 @@ class StrategyFailed(Event):
     error: str
     errors: int
     quarantined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionFailed(Event):
+    """An order that was to protect a position was denied, rejected or taken away; the position is open without it.
+
+    Attributes:
+        strategy_id: whose position.
+        symbol: ccxt unified symbol.
+        qty: base units held; negative is short.
+        protection: "stop" or "take".
+        price: where it was to close the position, quote units per base unit.
+        reason: the gate's or the venue's, in its own word.
+        attempts: how often it has failed since the position last grew.
+        final: True if it is not tried again: somebody must look after the position.
+    """
+
+    strategy_id: str
+    symbol: str
+    qty: Decimal
+    protection: Protection
+    price: Decimal
+    reason: str
+    attempts: int
+    final: bool
+
+    def __post_init__(self) -> None:
+        require_in(self, "protection", self.protection, PROTECTIONS)
+        set_decimal(self, "qty")
+        set_decimal(self, "price")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop"]
 Liquidity = Literal["maker", "taker"]
 BookKind = Literal["snapshot", "delta"]
+Protection = Literal["stop", "take"]
 
 SIDES: frozenset[str] = frozenset(get_args(Side))
 ORDER_TYPES: frozenset[str] = frozenset(get_args(OrderType))
 LIQUIDITIES: frozenset[str] = frozenset(get_args(Liquidity))
 BOOK_KINDS: frozenset[str] = frozenset(get_args(BookKind))
+PROTECTIONS: frozenset[str] = frozenset(get_args(Protection))
 
 
 class OrderStatus(StrEnum):
