@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVICES = ("strategy_runner", "risk_engine", "paper_trader", "portfolio_manager")
+SERVICES = ("ohlcv_aggregator", "strategy_runner", "risk_engine", "paper_trader", "portfolio_manager")
 
 
 class Installation:
