@@ -34,10 +34,18 @@ LATENCY_NS = 2 * NS_PER_MS
 IDS_PER_MINUTE = 100_000  # a minute uses at most one per trade and one per step
 RECORDS_PER_MINUTE_MAX = 2 * TRADES_MAX + 2 * STEPS + 2
 
+USUAL_PRICES = {"BTC/USDT": 60_000.0, "ETH/USDT": 2_500.0, "ATOM/USDT": 8.0}
+OTHER_PRICE = 100.0
+
 LEVEL_SPACING = 0.00005  # of the price: half a basis point
 LEVEL_NOTIONAL = 20_000.0  # quote units on an average level
 TRADE_NOTIONAL = 300.0  # quote units of a small trade; the largest are fifty times as large
 LEAN_MAX = 0.4  # by how much a coming move tilts the odds between buyers and sellers
+
+
+def usual_price(symbol: str) -> float:
+    """Where a symbol's market starts unless told otherwise, quote units."""
+    return USUAL_PRICES.get(symbol, OTHER_PRICE)
 
 
 class _Grid:
