@@ -27,7 +27,7 @@ from core.sequencer.redis import RedisCell
 
 ROOT = Path(__file__).resolve().parents[1]
 CAPTURES = ROOT.parent / "shared" / "data" / "captures"
-SERVICES = ("strategy_runner", "risk_engine", "paper_trader", "portfolio_manager")
+SERVICES = ("strategy_runner", "risk_engine", "paper_trader", "portfolio_manager", "ohlcv_aggregator")
 INSTANCES = tuple(f"{service}.main" for service in SERVICES)
 START_LIMIT_S = 30.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
