@@ -6,14 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from core.contracts import CancelIntent, OrderIntent
+from core.contracts import CancelIntent, OrderIntent, Signal
 from strategies.state import Stateful
 
 if TYPE_CHECKING:
     from strategies.context import StrategyContext
 
-Wish = OrderIntent | CancelIntent
-"""What a strategy may ask for; neither is an order until the gate has spoken."""
+Wish = OrderIntent | CancelIntent | Signal
+"""What a strategy may say; none of it is an order until the gate has spoken, and for a signal first the sizer."""
 
 
 class StrategyBase(Stateful, ABC):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
-from core.contracts import Event, PositionSnapshot
+from core.contracts import Event, PositionSnapshot, SignalIntention
+from strategies.signals import Terms, signal_of
 
 
 class StrategyBus(Protocol):
@@ -42,3 +43,11 @@ class StrategyContext:
     positions: Mapping[str, PositionSnapshot]
     prices: Mapping[str, float]
     config: Mapping[str, Any]
+
+    def emit_signal(self, symbol: str, intention: SignalIntention | str, **terms: Unpack[Terms]) -> None:
+        """Say the same as by yielding a signal: `price`, `confidence`, `stop_loss`, `take_profit` are optional.
+
+        Raises:
+            ContractError: as `signal_of`.
+        """
+        self.bus.publish(signal_of(self.strategy_id, symbol, intention, **terms))

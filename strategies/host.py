@@ -14,7 +14,17 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from core import codec
-from core.contracts import Event, FillEvent, Malformed, OrderIntent, PositionSnapshot, TradeEvent, intent_id
+from core.contracts import (
+    Event,
+    FillEvent,
+    Malformed,
+    OrderIntent,
+    PositionSnapshot,
+    Signal,
+    TradeEvent,
+    intent_id,
+    signal_id,
+)
 from core.errors import ConfigError, ContractError
 from core.handler import At, Content, Service, State
 from core.ledger import PositionBook
@@ -141,13 +151,18 @@ class StrategyHost:
 
 
 def _numbered(said: list[Event], seq: int) -> list[Event]:
-    """Give each intent its id: derived from strategy, cause, and its place among the strategy's answers to it."""
-    counts: dict[str, int] = {}
+    """Give intents and signals their ids: of strategy, cause, and the place among its answers of this kind."""
+    counts: dict[tuple[type[Event], str], int] = {}
     for index, event in enumerate(said):
+        if not isinstance(event, (OrderIntent, Signal)):
+            continue
+        key = type(event), event.strategy_id
+        ordinal = counts.get(key, 0)
+        counts[key] = ordinal + 1
         if isinstance(event, OrderIntent):
-            ordinal = counts.get(event.strategy_id, 0)
-            counts[event.strategy_id] = ordinal + 1
             said[index] = replace(event, intent_id=intent_id(event.strategy_id, seq, ordinal))
+        else:
+            said[index] = replace(event, signal_id=signal_id(event.strategy_id, seq, ordinal))
     return said
 
 

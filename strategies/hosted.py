@@ -18,6 +18,8 @@ from core.contracts import (
     OrderUpdate,
     PositionSnapshot,
     RiskDecision,
+    Signal,
+    SizingDecision,
     StrategyFailed,
     Watermark,
 )
@@ -29,7 +31,7 @@ from strategies.settings import FILE, HostSettings, StrategyEntry
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
 _ERROR_MAX = 500
-_OWN = (FillEvent, OrderUpdate, RiskDecision)
+_OWN = (FillEvent, OrderUpdate, RiskDecision, SizingDecision)
 _RAISED = (Exception, SystemExit)
 """Whatever a plugin raises, also one that calls `exit`: the others go on."""
 
@@ -91,7 +93,7 @@ class HostedStrategy:
         return strategy
 
     def wants(self, event: Event) -> bool:
-        """Whether it is to see an event: what it listed, of its symbols, and its own fills, updates, decisions."""
+        """Whether it is to see an event: what it listed, of its symbols, and its own fills, updates, answers."""
         owner = getattr(event, "strategy_id", "")
         if isinstance(event, _OWN) or owner:
             return owner == self.entry.id and (isinstance(event, _OWN) or self._listed(event))
@@ -149,15 +151,22 @@ class HostedStrategy:
         return [self._in_order(wish) for wish in self._outbox.drain()]
 
     def _in_order(self, wish: Wish) -> Event:
-        """The wish under the strategy's own name and on the instrument's grid; the gate denies unknown symbols."""
+        """The wish under its own name, an intent on the instrument's grid; the gate denies unknown symbols."""
         if isinstance(wish, CancelIntent):
             return replace(wish, strategy_id=self.entry.id)
+        if isinstance(wish, Signal):  # the sizer puts what it makes of it on the grid
+            return replace(wish, strategy_id=self.entry.id, confidence=float(wish.confidence))
         instrument: Instrument | None = self._settings.instruments.get(wish.symbol)
-        qty, limit = wish.qty, wish.limit_price
-        if instrument is not None:
-            qty = instrument.quantize_qty(qty)
-            limit = instrument.quantize_price(limit, wish.side) if limit is not None else None
-        return replace(wish, strategy_id=self.entry.id, qty=qty, limit_price=limit)
+        own = replace(wish, strategy_id=self.entry.id, signal_id="")
+        if instrument is None:
+            return own
+        limit, stop = wish.limit_price, wish.stop_price
+        return replace(
+            own,
+            qty=instrument.quantize_qty(wish.qty),
+            limit_price=instrument.quantize_price(limit, wish.side) if limit is not None else None,
+            stop_price=instrument.quantize_price(stop, wish.side) if stop is not None else None,
+        )
 
     def _failed(self, error: BaseException, *, final: bool = False) -> Sequence[Event]:
         self._outbox.drain()

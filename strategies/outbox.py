@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Generator, Mapping
 from typing import Any
 
 from core import codec, topics
-from core.contracts import CancelIntent, Event, OrderIntent
+from core.contracts import CancelIntent, Event, OrderIntent, Signal
 from core.errors import ContractError
 from strategies.base import Wish
 
 WISHES_MAX = 1000
 """So many in answer to one event; a generator without an end must not take the others down with it."""
 
-_ALLOWED = "OrderIntent, CancelIntent"
+_ALLOWED = "OrderIntent, CancelIntent, Signal"
+_TOPICS = (topics.STRAT_INTENT, topics.ORDERS_CANCEL, topics.STRAT_SIGNAL)
 
 
 class _Done:
@@ -39,7 +40,7 @@ class Outbox:
             ContractError: it is none, or one too many.
             ValueError: it holds a text that cannot be written.
         """
-        if not isinstance(event, (OrderIntent, CancelIntent)):
+        if not isinstance(event, (OrderIntent, CancelIntent, Signal)):
             raise ContractError(f"a strategy said {type(event).__name__}; allowed: {_ALLOWED}")
         if len(self._wishes) >= WISHES_MAX:
             raise ContractError(f"a strategy said more to one event than allowed: {WISHES_MAX:,}")
@@ -52,11 +53,11 @@ class Outbox:
         Raises:
             ContractError: the topic takes no wishes, or the payload is none.
         """
-        for kind in (topics.STRAT_INTENT, topics.ORDERS_CANCEL):
+        for kind in _TOPICS:
             if topic == kind.name:
                 self.publish(codec.from_dict(kind.event, payload))
                 return _Done()
-        allowed = f"{topics.STRAT_INTENT.name}, {topics.ORDERS_CANCEL.name}"
+        allowed = ", ".join(kind.name for kind in _TOPICS)
         raise ContractError(f"a strategy published on {topic!r}; allowed: {allowed}")
 
     def subscribe(self, topic: str) -> AsyncIterator[dict[str, Any]]:

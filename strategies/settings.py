@@ -18,6 +18,7 @@ ALWAYS = (
     topics.FILLS_NEW.pattern,
     topics.ORDERS_UPDATES.pattern,
     topics.RISK_DECISIONS.pattern,
+    topics.STRAT_SIZING.pattern,
 )
 """What the host hears for its strategies whatever they list."""
 

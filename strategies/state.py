@@ -13,12 +13,17 @@ from math import isfinite
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from core import codec, topics
-from core.contracts import DenialReason, Event, OrderStatus
+from core.contracts import DenialReason, Event, OrderStatus, SignalIntention, SizingReason
 from core.errors import ContractError
 
 _KIND = "$"  # marks what JSON alone could not tell apart: {"$": "decimal", "value": "1.5"}
 _PLAIN = (type(None), bool, int, str)
-_WORDS: dict[str, type[OrderStatus] | type[DenialReason]] = {"status": OrderStatus, "reason": DenialReason}
+_WORDS: dict[str, type[OrderStatus] | type[DenialReason] | type[SignalIntention] | type[SizingReason]] = {
+    "status": OrderStatus,
+    "reason": DenialReason,
+    "intention": SignalIntention,
+    "sizing": SizingReason,
+}
 ALLOWED = (
     "None, bool, int, finite float, str, Decimal, an event, list, tuple, dict, or an object with snapshot and restore"
 )

@@ -1,11 +1,11 @@
-"""The comfortable base of a strategy: a hook per kind of event, typed parameters, ready-made intents."""
+"""The comfortable base of a strategy: a hook per kind of event, typed parameters, ready-made intents and signals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from inspect import signature
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 from core.contracts import (
     BookEvent,
@@ -16,6 +16,9 @@ from core.contracts import (
     OrderUpdate,
     RiskDecision,
     Side,
+    Signal,
+    SignalIntention,
+    SizingDecision,
     TickerEvent,
     TradeEvent,
     Watermark,
@@ -24,6 +27,7 @@ from strategies.base import StrategyBase, Wish
 from strategies.context import StrategyContext
 from strategies.hints import hint
 from strategies.params import params_from
+from strategies.signals import Terms, signal_of
 
 Said = Iterable[Wish] | None
 """What a hook may return: nothing, a tuple, a list, or by `yield`."""
@@ -36,6 +40,7 @@ HOOKS: dict[type[Any], str] = {
     FillEvent: "on_fill",
     OrderUpdate: "on_order_update",
     RiskDecision: "on_decision",
+    SizingDecision: "on_sizing",
     Watermark: "on_timer",
 }
 _NAMES = ("on_event", "on_start", "on_stop", *HOOKS.values())
@@ -43,11 +48,13 @@ _NAMES = ("on_event", "on_start", "on_stop", *HOOKS.values())
 
 class Strategy(StrategyBase):
     """Dispatches to the hooks that a subclass defines: `on_trade(trade)`, `on_bar(bar)`, `on_book(book)`,
-    `on_ticker(ticker)`, `on_fill(fill)`, `on_order_update(update)`, `on_decision(decision)` and `on_timer(watermark)`.
+    `on_ticker(ticker)`, `on_fill(fill)`, `on_order_update(update)`, `on_decision(decision)`, `on_sizing(decision)` and
+    `on_timer(watermark)`.
 
-    A hook that takes a second argument gets the context. Fills, updates and decisions are its own only; timers are the
-    market's seconds of its symbols. Indicators and other memory are made in `__init__`; what can be configured
-    belongs in `Params`, never in an attribute, because attributes come back from the past after a restart.
+    A hook that takes a second argument gets the context. Fills, updates and decisions, the gate's and the sizer's, are
+    its own only; timers are the market's seconds of its symbols. Indicators and other memory are made in `__init__`;
+    what can be configured belongs in `Params`, never in an attribute, because attributes come back from the past after
+    a restart.
 
     Attributes:
         Params: frozen dataclass of parameters; without one any `params` are allowed and only in `context.config`.
@@ -95,17 +102,39 @@ class Strategy(StrategyBase):
         position = self.context.positions.get(symbol)
         return Decimal(repr(position.qty)) if position is not None else Decimal(0)
 
-    def buy(self, symbol: str, qty: Decimal, limit_price: Decimal | None = None) -> OrderIntent:
-        """An intent to buy; a market order unless a limit is given. It is nothing until it is returned or yielded."""
-        return self._intent(symbol, "buy", qty, limit_price)
+    def buy(
+        self, symbol: str, qty: Decimal, limit_price: Decimal | None = None, stop_price: Decimal | None = None
+    ) -> OrderIntent:
+        """An intent to buy: a limit, a stop, or a market order. It is nothing until returned or yielded."""
+        return self._intent(symbol, "buy", qty, limit_price, stop_price)
 
-    def sell(self, symbol: str, qty: Decimal, limit_price: Decimal | None = None) -> OrderIntent:
-        """An intent to sell; a market order unless a limit is given. It is nothing until it is returned or yielded."""
-        return self._intent(symbol, "sell", qty, limit_price)
+    def sell(
+        self, symbol: str, qty: Decimal, limit_price: Decimal | None = None, stop_price: Decimal | None = None
+    ) -> OrderIntent:
+        """An intent to sell: a limit, a stop, or a market order. It is nothing until returned or yielded."""
+        return self._intent(symbol, "sell", qty, limit_price, stop_price)
 
-    def _intent(self, symbol: str, side: Side, qty: Decimal, limit_price: Decimal | None) -> OrderIntent:
-        kind: OrderType = "market" if limit_price is None else "limit"
-        return OrderIntent(self.strategy_id, symbol, side, kind, qty, limit_price)
+    def open_long(self, symbol: str, **terms: Unpack[Terms]) -> Signal:
+        """A signal to buy, sized by the sizer; `price`, `confidence`, `stop_loss`, `take_profit` are optional."""
+        return signal_of(self.strategy_id, symbol, SignalIntention.OPEN_LONG, **terms)
+
+    def close_long(self, symbol: str, **terms: Unpack[Terms]) -> Signal:
+        """A signal to sell what is held."""
+        return signal_of(self.strategy_id, symbol, SignalIntention.CLOSE_LONG, **terms)
+
+    def open_short(self, symbol: str, **terms: Unpack[Terms]) -> Signal:
+        """A signal to sell short, as `open_long`: `stop_loss` is above the price and `take_profit` below."""
+        return signal_of(self.strategy_id, symbol, SignalIntention.OPEN_SHORT, **terms)
+
+    def close_short(self, symbol: str, **terms: Unpack[Terms]) -> Signal:
+        """A signal to buy back what was sold short."""
+        return signal_of(self.strategy_id, symbol, SignalIntention.CLOSE_SHORT, **terms)
+
+    def _intent(
+        self, symbol: str, side: Side, qty: Decimal, limit_price: Decimal | None, stop_price: Decimal | None
+    ) -> OrderIntent:
+        kind: OrderType = "limit" if limit_price is not None else "stop" if stop_price is not None else "market"
+        return OrderIntent(self.strategy_id, symbol, side, kind, qty, limit_price, stop_price=stop_price)
 
 
 def _hook(method: Callable[..., Said]) -> Callable[[Any, Any], Said]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.contracts import CancelIntent, FillEvent, OrderIntent, TradeEvent
+from core.contracts import CancelIntent, FillEvent, OrderIntent, SignalIntention, TradeEvent
 from strategies.base import StrategyBase
 from strategies.indicators import Bollinger, Ema, Rsi, Sma
 from strategies.state import PerSymbol, Stateful
@@ -155,3 +155,42 @@ class Hoarder(Strategy):
     def __init__(self, context):
         super().__init__(context)
         self.things = {object()}
+
+
+class Pundit(Strategy):
+    """Has an opinion of every trade, said in every way there is; notes what the sizer makes of it."""
+
+    strategy_id = "pundit"
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.answers: list[str] = []
+
+    def on_trade(self, trade, context):
+        context.emit_signal(
+            symbol=trade.symbol,
+            intention=SignalIntention.OPEN_LONG,
+            price=trade.price,
+            confidence=0.85,
+            stop_loss=Decimal("140.00"),
+            take_profit="160.00",
+        )
+        context.bus.publish_json(
+            "strat.signal", {"strategy_id": "x", "symbol": trade.symbol, "intention": "CLOSE_SHORT"}
+        )
+        yield self.buy(trade.symbol, Decimal(1))
+        yield self.close_long(trade.symbol, price=trade.price)
+
+    def on_sizing(self, decision):
+        self.answers.append(decision.reason or "accepted")
+
+
+class Oracle(StrategyBase):
+    """Emits the one signal that it is configured to."""
+
+    strategy_id = "oracle"
+
+    def on_event(self, event):
+        if isinstance(event, TradeEvent):
+            self.context.emit_signal(**{"symbol": event.symbol, "intention": "OPEN_LONG", **self.context.config})
+        return ()

@@ -52,7 +52,7 @@ async def test_wishes_are_collected_in_order():
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda bus: bus.publish(trade(1)), "a strategy said TradeEvent; allowed: OrderIntent, CancelIntent"),
+        (lambda bus: bus.publish(trade(1)), "a strategy said TradeEvent; allowed: OrderIntent, CancelIntent, Signal"),
         (lambda bus: bus.publish_json("fills.new", {"qty": 1}), "published on 'fills.new'; allowed: strat.intent"),
         (lambda bus: bus.publish_json("strat.intent", {"qty": 1}), "OrderIntent"),
         (lambda bus: bus.subscribe("md.trades.*"), "cannot subscribe to 'md.trades.*'; list it under `events`"),

@@ -50,6 +50,7 @@ def test_inputs_cover_events_prices_and_own_affairs():
         f"md.trades.{BTC}",
         "orders.updates",
         "risk.decisions",
+        "strat.sizing",
     )
     assert SERVICE.name == "strategy_runner"
 
@@ -57,7 +58,9 @@ def test_inputs_cover_events_prices_and_own_affairs():
 def test_no_channel_is_subscribed_twice():
     """A pattern swallows what it covers, because two subscriptions would deliver an event twice."""
     listed = content(entry("a", Plain, events=["md.trades.*", f"md.trades.{BTC}", "md.*", "fills.new"]))
-    assert SERVICE.inputs(listed) == ("clock.market.*", "fills.new", "md.*", "orders.updates", "risk.decisions")
+    assert SERVICE.inputs(listed) == (
+        "clock.market.*", "fills.new", "md.*", "orders.updates", "risk.decisions", "strat.sizing",
+    )  # fmt: skip
 
 
 def test_a_strategy_sees_its_symbols_and_events_only():
@@ -178,8 +181,8 @@ def test_a_changed_entry_ends_the_quarantine():
 @pytest.mark.parametrize(
     ("says", "error"),
     [
-        ("text", "ContractError: a strategy said str; allowed: OrderIntent, CancelIntent"),
-        ("event", "ContractError: a strategy said TradeEvent; allowed: OrderIntent, CancelIntent"),
+        ("text", "ContractError: a strategy said str; allowed: OrderIntent, CancelIntent, Signal"),
+        ("event", "ContractError: a strategy said TradeEvent; allowed: OrderIntent, CancelIntent, Signal"),
         ("number", "TypeError: 'int' object is not iterable"),
         ("one", "TypeError: 'OrderIntent' object is not iterable"),
         ("nothing", "KeyError: 'nothing'"),
