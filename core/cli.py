@@ -49,7 +49,13 @@ def config_of(args: argparse.Namespace) -> Config:
     Raises:
         ConfigError: it is wrong; every mistake is named.
     """
-    return load_config(args.config or args.config_root or BASE, args.profile)
+    return load_config(place_of(args), args.profile)
+
+
+def place_of(args: argparse.Namespace) -> str | Path:
+    """The base file or root folder that the options name."""
+    place: str | Path = args.config or args.config_root or BASE
+    return place
 
 
 def guarded(name: str, work: Callable[[], int]) -> int:

@@ -1,8 +1,9 @@
 """What the system runs with: one frozen record from files and environment, or an error that names every mistake.
 
-Later sources win: `config/base.yaml` < `config/portfolio.yaml` < `config/<profile>.yaml` < `config/secrets.enc.yaml` <
-credentials of systemd < environment. Mappings are merged, everything else is replaced. Nothing here reaches a handler
-directly: a service's shell publishes its slice, `content_for(service, config)`, as an event.
+Later sources win: `config/base.yaml` < `config/portfolio.yaml` < `config/<profile>.yaml` < `config/site.yaml` <
+`config/secrets.enc.yaml` < credentials of systemd < environment. Mappings are merged, everything else is replaced.
+Nothing here reaches a handler directly: a service's shell publishes its slice, `content_for(service, config)`, as an
+event.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
@@ -20,6 +21,7 @@ from core.config_errors import did_you_mean, numbers_from_booleans, problems_of
 from core.config_files import POLICIES, Sources, read_sources
 from core.config_rules import broken_rules
 from core.config_sections import (
+    SERVICE_NAMES,
     Account,
     App,
     Fees,
@@ -28,7 +30,6 @@ from core.config_sections import (
     RedisSettings,
     Runtime,
     Section,
-    ServiceName,
     StrategyEntry,
     StrategyOverride,
     StrategyRunner,
@@ -167,21 +168,14 @@ def content_for(service: str, config: Config) -> dict[str, Any]:
         },
         "paper_trader": {"paper": _json_ready(asdict(config.paper)), "instruments": instruments},
         "portfolio_manager": {
-            "portfolio": {
-                **_json_ready(asdict(config.portfolio.contract())),
-                "id": config.portfolio.id,
-                "starting_cash": config.portfolio.total_capital,
-                "quote": config.account.quote,
-            },
+            "portfolio": _json_ready(asdict(config.portfolio.contract())),
             "quote": config.account.quote,
             "policy": whole["policy"],
             "instruments": instruments,
         },
     }
     if service not in parts:
-        raise ConfigError(
-            f"no configuration belongs to service {service!r}; {did_you_mean(service, get_args(ServiceName))}"
-        )
+        raise ConfigError(f"no configuration belongs to service {service!r}; {did_you_mean(service, SERVICE_NAMES)}")
     return parts[service]
 
 

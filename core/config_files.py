@@ -19,7 +19,8 @@ PORTFOLIO_KEYS = ("portfolio", "account", "fees", "policy")
 
 SECRETS = "secrets.enc.yaml"
 POLICIES = "risk_policies"
-_NOT_PROFILES = {"base", "portfolio", "secrets.enc", "strategies"}
+SITE = "site.yaml"
+_NOT_PROFILES = {"base", "portfolio", "secrets.enc", "site", "strategies"}
 
 
 @dataclass(slots=True)
@@ -57,7 +58,7 @@ class Sources:
 
 
 def read_sources(path_or_root: Path, profile: str | None, environ: Mapping[str, str]) -> Sources:
-    """Read everything there is: base < portfolio < profile < secrets < credentials < environment.
+    """Read everything there is: base < portfolio < profile < site < secrets < credentials < environment.
 
     Raises:
         ConfigError: there is no base file or no such profile, or a source cannot be read. What is wrong with the
@@ -67,12 +68,14 @@ def read_sources(path_or_root: Path, profile: str | None, environ: Mapping[str, 
     folder = base.parent
     sources = Sources(root, folder, profile)
     chosen = _profile(folder, profile) if profile else None
-    portfolio, secrets = folder / "portfolio.yaml", folder / SECRETS
+    portfolio, site, secrets = folder / "portfolio.yaml", folder / SITE, folder / SECRETS
     sources.merge(lambda: read_layer(base, sources.shown(base), environ))
     if portfolio.exists():
         sources.merge(lambda: _portfolio(portfolio, sources.shown(portfolio), environ))
     if chosen:
         sources.merge(lambda: read_layer(chosen, sources.shown(chosen), environ))
+    if site.exists():
+        sources.merge(lambda: read_layer(site, sources.shown(site), environ))
     if secrets.exists():
         sources.merge(lambda: read_secrets(secrets, sources.shown(secrets), environ))
     sources.merge(lambda: credentials_layer(environ))

@@ -62,6 +62,18 @@ class Layer:
             return [self._hidden(item, (*path, index)) for index, item in enumerate(value)]
         return value
 
+    def part(self, path: KeyPath) -> Layer:
+        """What lies at a path, as a layer of its own; empty where nothing is written."""
+        value: Any = self.values
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else value[step]
+        size = len(path)
+        return Layer(
+            dict(value or {}),
+            {known[size:]: at for known, at in self.where.items() if known[:size] == path},
+            {known[size:] for known in self.secret if known[:size] == path},
+        )
+
     def merge(self, over: Layer) -> None:
         """Lay another layer on top: mappings join, everything else is replaced; a top-level null says nothing."""
         stated = {key: value for key, value in over.values.items() if value is not None}

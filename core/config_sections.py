@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,8 @@ from core.execution.fees import FeeSchedule
 ServiceName = Literal[
     "md_ingest", "ohlcv_aggregator", "strategy_runner", "risk_engine", "paper_trader", "portfolio_manager"
 ]
+
+SERVICE_NAMES: tuple[str, ...] = get_args(ServiceName)
 
 
 def _finite(value: JsonValue) -> JsonValue:

@@ -15,6 +15,7 @@ from core.config_references import resolve
 from core.errors import ConfigError
 
 ENV_PREFIX = "NJORD__"
+CREDENTIAL_PREFIX = "njord."
 DECRYPT_TIMEOUT_S = 30.0
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NO_VALUE = "not YAML: a number or date that cannot exist; put quotes around it where it is a text"
@@ -137,20 +138,22 @@ def _decrypt(path: Path, name: str) -> str:
 
 
 def credentials_layer(environ: Mapping[str, str]) -> Layer:
-    """What systemd hands over in `$CREDENTIALS_DIRECTORY`: the file `redis.url` holds the text of the key `redis.url`.
+    """What systemd hands over in `$CREDENTIALS_DIRECTORY`: `njord.redis.url` holds the text of the key `redis.url`.
+
+    Credentials whose name begins otherwise are meant for somebody else.
 
     Raises:
         ConfigError: one of them cannot be read, or lies inside the value of another one.
     """
     layer = Layer()
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    for path in sorted(Path(folder).iterdir()) if folder and Path(folder).is_dir() else ():
+    for path in sorted(Path(folder).glob(f"{CREDENTIAL_PREFIX}*")) if folder else ():
         name = f"credential {path.name}"
         try:
             text = path.read_text("utf-8").removesuffix("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{name}: cannot be read: {type(error).__name__}") from None
-        keys = tuple(path.name.split("."))
+        keys = tuple(path.name.removeprefix(CREDENTIAL_PREFIX).split("."))
         one = _nested(name, keys, text)
         one.secret = {keys}
         layer.merge(one)
