@@ -12,7 +12,7 @@ from core.contracts import Event, FillEvent, Malformed, PnlDay, PortfolioSnapsho
 from core.errors import ContractError, LedgerError
 from core.handler import At
 from core.ledger.settings import PortfolioSettings
-from portfolio.tracker import SERVICE
+from portfolio.manager import SERVICE
 
 CONTENT = {"portfolio": {"id": "main", "starting_cash": "10000", "quote": "USDT"}}
 SECOND = 1_000_000_000
@@ -83,7 +83,7 @@ def test_realized_and_unrealized_profit_are_apart():
     assert (snapshot.total_equity, today.pnl) == (10_019.5, Decimal("19.5"))
     flat, _ = tracker.on_event(fill("sell", "1", "90"), at(NOON))
     assert (flat.positions, flat.unrealized_pnl, flat.realized_pnl) == ({}, 0.0, 20.0)
-    assert tracker.get_total_equity() == 10_019.5
+    assert tracker.tracker.get_total_equity() == 10_019.5
 
 
 def test_a_symbol_without_a_trade_is_marked_at_its_last_fill():
@@ -93,7 +93,7 @@ def test_a_symbol_without_a_trade_is_marked_at_its_last_fill():
     snapshot, _ = tracker.on_event(fill("sell", "1", "90"), at(NOON))
     assert snapshot.unrealized_pnl == 10.0
     tracker.on_event(trade(95.0), at(NOON))
-    assert tracker.get_snapshot().unrealized_pnl == 0.0
+    assert tracker.tracker.get_snapshot().unrealized_pnl == 0.0
     snapshot, _ = tracker.on_event(fill("buy", "1", "97"), at(NOON))
     assert snapshot.unrealized_pnl == 90.0 - 95.0
 
@@ -275,14 +275,23 @@ def test_damaged_books_are_not_restored():
 def test_books_are_audited_with_every_fill():
     """Money that appears from nowhere is noticed with the next fill, and nothing is reported from such books."""
     tracker = new_tracker()
-    tracker._ledger.cash["USDT"] += 1
+    tracker._account.ledger.cash["USDT"] += 1
     with pytest.raises(LedgerError, match="of USDT is 10001; must be 10000"):
         tracker.on_event(fill("buy", "1", "100"), at(NOON))
 
 
 def test_what_the_service_needs():
-    """It listens to fills, trades and the clock; what it cannot read it leaves alone."""
-    assert SERVICE.inputs(CONTENT) == ("fills.new", "md.trades.*", "clock.market.*")
+    """It hears the market, its fills and all that concerns signals; what it cannot read it leaves alone."""
+    assert SERVICE.inputs(CONTENT) == (
+        "fills.new",
+        "md.trades.*",
+        "clock.market.*",
+        "strat.signal",
+        "risk.decisions",
+        "orders.updates",
+        "md.ohlcv.1m.*",
+        "control.valuation",
+    )
     tracker = new_tracker()
     tracker.on_event(trade(100.0), at(NOON))
     assert tracker.on_event(Malformed("fills.new", "no FillEvent"), at(NOON)) == ()

@@ -12,7 +12,7 @@ from core.contracts import PnlDay
 from core.runner import Item
 from core.runtime.process import Extras, serve
 from core.sequencer.port import Cell
-from portfolio.tracker import SERVICE
+from portfolio.manager import SERVICE
 
 
 async def mirror_pnl(cell: Cell, keys: str, items: Sequence[Item]) -> None:

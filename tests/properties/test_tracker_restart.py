@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core import codec
 from core.contracts import FillEvent, PnlDay, PortfolioSnapshot, TradeEvent, Watermark
 from core.handler import At
-from portfolio.tracker import SERVICE
+from portfolio.manager import SERVICE
 
 CONTENT = {"portfolio": {"id": "main", "starting_cash": "10000", "quote": "USDT"}}
 SECOND = 1_000_000_000
