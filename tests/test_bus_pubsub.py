@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from core.bus import Bus, BusProto, InMemoryBus, SequencedBus
-from core.contracts import KillSwitchSet, Malformed, OrderIntent, TradeEvent
+from core.bus import BATCH_MAX, Bus, BusProto, InMemoryBus, SequencedBus
+from core.contracts import KillSwitchSet, Malformed, OrderIntent, TradeEvent, Watermark
 from core.embedded import EmbeddedServer
 from core.errors import BusUnavailable, CodecError, CommitRefused, ConfigError, ContractError
 from core.sequencer.memory import MemoryCell, MemoryServer
+from core.sequencer.port import Inbox
 
 ROOT = Path(__file__).resolve().parents[1]
 TRADE = {
@@ -162,6 +163,106 @@ async def test_the_history_holds_everything_in_order(bus):
     assert [line["n"] for line in await bus.history(f"{family}.1")] == [1, 3]
     assert [line["n"] for line in await bus.history(f"{family}.*", after=numbers[1])] == [2, 3]
     assert lines[2]["_prev"] == numbers[0]
+
+
+# -- many at once
+
+
+def trades(count, first=0, symbol="ATOM/USDT"):
+    return [TradeEvent(symbol, 7.25, 1.0, "buy", 1_723_118_400_000_000_000, str(first + n)) for n in range(count)]
+
+
+async def test_a_batch_is_one_commit_in_its_order(bus):
+    """Events of several topics: numbers that follow each other, one commit, each line saying how many come."""
+    await bus.publish_batch([*trades(2), Watermark("ATOM/USDT", 10**9), *trades(1, first=2)])
+    lines = await bus.history("*")
+    assert [line["_type"] for line in lines] == ["TradeEvent", "TradeEvent", "Watermark", "TradeEvent"]
+    assert [line["_seq"] - lines[0]["_seq"] for line in lines] == [0, 1, 2, 3]
+    assert [line["_more"] for line in lines] == [3, 2, 1, 0]
+    assert len({(line["_n"], line["_ts"], line["_src"]) for line in lines}) == 1
+    assert [line["trade_id"] for line in lines if "trade_id" in line] == ["0", "1", "2"]
+
+
+async def test_a_batch_is_received_like_its_events_one_by_one(bus, listen):
+    """A reader hears each of them, in order."""
+    reader = await listen("md.*", probe="md.probe")
+    await bus.publish_batch(trades(500))
+    assert [message["trade_id"] for message in await reader.first(500)] == [str(n) for n in range(500)]
+
+
+async def test_nothing_comes_between_the_events_of_a_batch(bus):
+    """Twenty batches at once, with single events among them: each batch is a row of numbers of its own."""
+    other = Bus(bus_url(bus), bus_cell(bus)) if isinstance(bus, Bus) else InMemoryBus(bus.server)
+    batches = [bus.publish_batch(trades(10, first=10 * number)) for number in range(20)]
+    singles = [other.publish(trades(1, first=1000 + number)[0]) for number in range(50)]
+    await asyncio.gather(*batches, *singles)
+    ids = [int(line["trade_id"]) for line in await bus.history("md.trades.*")]
+    assert sorted(ids) == [*range(200), *range(1000, 1050)]
+    for number in range(20):
+        start = ids.index(10 * number)
+        assert ids[start : start + 10] == list(range(10 * number, 10 * number + 10))
+    await other.close()
+
+
+@pytest.mark.parametrize(
+    ("events", "error"),
+    [
+        ([*trades(2), Malformed("x", "y")], ContractError),  # an event without a topic
+        ([*trades(2), *trades(1, symbol="two words")], CommitRefused),  # a topic that no file could have
+        (trades(BATCH_MAX + 1), ContractError),
+    ],
+    ids=["no topic", "no name", "too many"],
+)
+async def test_of_a_batch_that_is_refused_nothing_is_published(bus, events, error):
+    """Not even the good ones before the bad one; and the next call publishes."""
+    with pytest.raises(error):
+        await bus.publish_batch(events)
+    assert await bus.history("md.trades.*") == []
+    await bus.publish_batch(trades(1))
+    assert len(await bus.history("md.trades.*")) == 1
+
+
+async def test_an_empty_batch_is_no_commit(bus):
+    """It does not even connect."""
+    await bus.publish_batch([])
+    assert bus._committer is None
+    await bus.publish_batch(iter(trades(BATCH_MAX)))  # as many as are allowed, from anything that can be iterated
+    assert len(await bus.history("md.trades.*")) == BATCH_MAX
+
+
+# -- who does not read
+
+
+async def test_a_reader_that_does_not_read_loses_its_subscription_not_memory(bus, topic, monkeypatch):
+    """Three may wait: of ten it gets the first three and is told; publishers never waited, the history has all."""
+    full = asyncio.Event()
+    fail = Inbox.fail
+    monkeypatch.setattr(Inbox, "fail", lambda inbox, failure: (fail(inbox, failure), full.set()))
+    messages = bus.subscribe(topic)
+    first = asyncio.create_task(anext(messages))
+    async with asyncio.timeout(10):
+        while not first.done():
+            await bus.publish_json(topic, {"probe": True})
+            await asyncio.sleep(0.005)
+        await bus.publish_json(topic, {"start": True})
+        while "start" not in await anext(messages):
+            continue
+    monkeypatch.setattr("core.sequencer.port.INBOX_MAX", 3)
+    for number in range(10):
+        await bus.publish_json(topic, {"n": number})
+    await asyncio.wait_for(full.wait(), 10)
+    assert [(await anext(messages))["n"] for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(BusUnavailable, match="3 messages wait"):
+        await anext(messages)
+    assert [line["n"] for line in await bus.history(topic) if "n" in line] == list(range(10))
+    again = bus.subscribe(topic)
+    task = asyncio.create_task(anext(again))
+    async with asyncio.timeout(10):
+        while not task.done():
+            await bus.publish_json(topic, {"n": 10})
+            await asyncio.sleep(0.005)
+    assert task.result() == {"n": 10}
+    await again.aclose()
 
 
 # -- what a topic takes
@@ -358,9 +459,11 @@ async def test_a_component_takes_either():
 
     async def component(bus: BusProto) -> None:
         await bus.publish_json("test.component", {"x": 1})
+        await bus.publish_batch(trades(2))
 
     memory = InMemoryBus()
     await component(memory)
     assert [line["x"] for line in await memory.history("test.component")] == [1]
+    assert len(await memory.history("md.trades.*")) == 2
     with pytest.raises(BusUnavailable):
         await component(Bus("redis://127.0.0.1:1/0"))
