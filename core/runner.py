@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from core import codec, topics
 from core.contracts import ConfigChanged, DeadLetter, Event, Malformed, TradeEvent, Watermark
 from core.contracts.market import BookEvent, OHLCVBar, TickerEvent
-from core.errors import CodecError
-from core.handler import At, Handler, Service
+from core.errors import CodecError, OutdatedConfig
+from core.handler import At, Content, Handler, Service
 
 RAW_MAX = 2000
 
@@ -49,11 +49,13 @@ def item_of(event: Event, cause: codec.Header | None = None) -> Item:
 class Runner:
     """A service's handler with its market time and its configuration."""
 
-    def __init__(self, service: Service, instance: str) -> None:
+    def __init__(self, service: Service, instance: str, instead: Content | None = None) -> None:
         """
         Args:
             service: what to run.
             instance: "risk_engine.main"; names its observations and dead letters.
+            instead: what to run with where the code cannot run with a recorded configuration; without it that is
+                an OutdatedConfig.
         """
         self.service = service
         self.instance = instance
@@ -64,6 +66,9 @@ class Runner:
         self.handler: Handler | None = None
         self.inputs: tuple[str, ...] = ()
         """The subscriptions that the configuration asks for."""
+        self.outdated = False
+        """Whether a recorded configuration had to be replaced: what was said under it cannot be repeated."""
+        self._instead = instead
         self._observations = topics.observations_of(instance)
 
     def is_observation(self, topic: str) -> bool:
@@ -105,16 +110,30 @@ class Runner:
         self.market_ns = max(self.market_ns, heard)
 
     def _configure(self, change: ConfigChanged) -> None:
-        handler = self.service.build(change.content)
+        handler, content = self._built(change.content)
         if self.handler is not None:
             handler.restore(self.handler.snapshot())
         self.config, self.handler = change, handler
-        self.inputs = tuple(self.service.inputs(change.content))
+        self.inputs = tuple(self.service.inputs(content))
+
+    def _built(self, content: Content) -> tuple[Handler, Content]:
+        """A handler for a recorded configuration, with what it was built from.
+
+        Raises:
+            OutdatedConfig: the code cannot run with it, and nothing was given to run with instead.
+        """
+        try:
+            return self.service.build(content), content
+        except Exception as error:  # a content of other code may lack anything
+            if self._instead is None:
+                raise OutdatedConfig(f"{self.instance} cannot run with its recorded configuration: {error}") from error
+            self.outdated = True
+            return self.service.build(self._instead), self._instead
 
     def _malformed(self, topic: str, line: bytes, header: codec.Header, error: CodecError) -> list[Item]:
         letter = DeadLetter(self.instance, topic, str(error), readable(codec.body_of(line)))
         items = [item_of(letter, header)]
-        return items + self._handle(Malformed(topic, str(error), _intent_id(line)), header)
+        return items + self._handle(Malformed(topic, str(error), _own_id(topic, line)), header)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a later `step` depends on."""
@@ -139,6 +158,8 @@ def readable(raw: bytes) -> str:
     return raw[:RAW_MAX].decode("utf-8", "backslashreplace")
 
 
-def _intent_id(line: bytes) -> str:
-    value = codec.payload_of(line).get("intent_id", "")
+def _own_id(topic: str, line: bytes) -> str:
+    """The id of what was to be a signal or an intent; empty if none can be read."""
+    name = "signal_id" if topic == topics.STRAT_SIGNAL.name else "intent_id"
+    value = codec.payload_of(line).get(name, "")
     return value if isinstance(value, str) else ""

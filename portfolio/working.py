@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any, Literal
 
 from core import codec
@@ -132,10 +133,17 @@ class WorkingOrders:
         self._intents[order.intent_id] = order.order_id
 
     def decided(self, decision: RiskDecision) -> WorkingOrder | None:
-        """Hear the gate; the order that this is about, if it is one of these and was not decided before."""
+        """Hear the gate; the order that this is about, if it is one of these and was not decided before.
+
+        The gate answers in the order of the intents. An earlier one that has no answer by now was answered as another
+        that had its idempotency key, and will not become an order.
+        """
         order = self._orders.get(self._intents.get(decision.intent_id, ""))
         if order is None or order.accepted:
             return None
+        for earlier in [*takewhile(lambda each: each is not order, self)]:
+            if not earlier.accepted:
+                self._forget(earlier)
         order.accepted = decision.allowed
         if not decision.allowed:
             self._forget(order)

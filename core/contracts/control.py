@@ -65,6 +65,34 @@ class ConfigChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigReady(Event):
+    """What a service makes of the configuration as it is on disk now.
+
+    Attributes:
+        instance: who has read it.
+        config_hash: SHA-256 over the parts of all services; empty while this one refuses what it has read.
+        in_force: whether it runs with its own part of that already.
+    """
+
+    instance: str
+    config_hash: str
+    in_force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigApplied(Event):
+    """Every running service is ready for this configuration: it counts for all of them behind this line.
+
+    Attributes:
+        config_hash: SHA-256 over `contents`.
+        contents: by service, the whole part of each.
+    """
+
+    config_hash: str
+    contents: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class SessionStarted(Event):
     """A process has recovered and goes live.
 
@@ -125,7 +153,7 @@ class Malformed(Event):
     Attributes:
         topic: where it came from.
         error: what is wrong with it.
-        intent_id: the id it carries, if any can be read.
+        intent_id: the id it carries, that of the signal where it was to be one; empty if none can be read.
     """
 
     topic: str
