@@ -205,7 +205,7 @@ class Socket:
 
     def _pass(self, data: bytes) -> None:
         if self._held is not None:
-            self._held.append(data)
+            self._keep(self._held, data)
             return
         swapped, self._swapped = self._swapped, None
         self._enqueue(data)
@@ -280,7 +280,12 @@ class Socket:
         if self._held is None:
             self._held = []
             self._later(fault.seconds, self._release)
-        self._held.append(data)
+        self._keep(self._held, data)
+
+    def _keep(self, held: list[bytes], data: bytes) -> None:
+        held.append(data)
+        if len(held) > QUEUE_MAX:
+            self._release()
 
     def _release(self) -> None:
         held, self._held = self._held or [], None

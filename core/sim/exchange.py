@@ -35,7 +35,8 @@ class Exchange:
     """All markets at one moment.
 
     Two times run side by side: the one at which a record was received paces the playing, and the venue's own is what
-    answers and messages say. The venue's is ahead by the most that any record so far was.
+    answers and messages say. The venue's is ahead by the most that any record so far was, if the recording host's clock
+    was behind, and never behind.
 
     Attributes:
         markets: by the venue's name of their symbol.
@@ -63,7 +64,7 @@ class Exchange:
         if self._next is None:
             raise ConfigError(f"nothing is recorded of {', '.join(self.markets)}")
         self.first_ns = self.market_ns = self._next[1].recv_ns
-        self._lead_ns = self._next[1].ts_ns - self.first_ns if self._next[1].ts_ns else 0
+        self._lead_ns = 0
         self._second_ns = self.venue_ns - self.venue_ns % NS_PER_S
         self.played = self.skipped = 0
         self.ended = False

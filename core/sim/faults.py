@@ -36,9 +36,9 @@ class Fault:
 
     Attributes:
         kind: "disconnect" ends the connection, without a word if `code` is 0 or 1006; "mute" answers pings and sends
-            nothing; "hang" answers nothing at all, pings neither; "drop", "double" and "swap" (with the next one) do so to a
-            message; "hold" keeps all messages of the socket back and then sends them at once; "status" answers with
-            an error; "garbage" sends something else.
+            nothing; "hang" answers nothing at all, pings neither; "drop", "double" and "swap" (with the next one) do
+            so to a message; "hold" keeps all messages of the socket back and then sends them at once; "status"
+            answers with an error; "garbage" sends something else.
         on: shell pattern of what it matches. Of requests "GET /api/v3/depth", of the opening of a socket
             "WS /stream/ws/0", of messages "btcusdt@trade".
         after: so many matches pass before.
