@@ -90,7 +90,7 @@ def test_an_older_server_stops_everybody_and_is_restored(place, tmp_path):
     shutil.copytree(copy, server.directory)
     server.start()
     codes = [process.wait(20) for process in home.processes]
-    assert codes == [1] * 5
+    assert codes == [1] * (len(SERVICES) + 1)
     assert all("HistoryForked" in home.stderr(process) for process in home.processes)
     assert status(home)["forked"]
     top = trades(home)
@@ -106,7 +106,7 @@ def test_an_older_server_stops_everybody_and_is_restored(place, tmp_path):
     assert all(json.loads(line)["_seq"] > said["restored_to"] for line in aside)
     run_all(home)
     wait_for(lambda: trades(home) > top + 200)
-    assert home.stop() == [0] * 5
+    assert home.stop() == [0] * (len(SERVICES) + 1)
     in_order(home, top)
 
 
@@ -115,7 +115,7 @@ def test_an_empty_server_is_restored_from_the_journals(place):
     home, server = place
     run_all(home)
     wait_for(lambda: trades(home) > 200 and home.lines("fills.BTCUSDT") != [])
-    assert home.stop() == [0] * 5
+    assert home.stop() == [0] * (len(SERVICES) + 1)
     top = trades(home)
     server.kill()
     shutil.rmtree(server.directory)
@@ -127,7 +127,7 @@ def test_an_empty_server_is_restored_from_the_journals(place):
     assert (said["epoch"], said["lines_cut"], said["restored_to"]) == (1, 0, said["journals_reached"])
     run_all(home)
     wait_for(lambda: trades(home) > top + 200)
-    assert home.stop() == [0] * 5
+    assert home.stop() == [0] * (len(SERVICES) + 1)
     in_order(home, top)
 
 
