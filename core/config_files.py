@@ -13,6 +13,7 @@ from core.config_layers import Layer, dotted
 from core.config_sections import StrategyEntry, StrategyFile
 from core.config_sources import credentials_layer, environment_layer, read_layer, read_secrets
 from core.errors import ConfigError
+from core.redact import HIDDEN
 
 PORTFOLIO_KEYS = ("portfolio", "account", "fees", "policy")
 """The sections of `config/portfolio.yaml`."""
@@ -126,7 +127,8 @@ def _read_policy(sources: Sources, environ: Mapping[str, str]) -> None:
     stated = layer.origin(("policy",))
     del layer.values["policy"]
     if name not in known:
-        sources.problems.append(f"{stated}: policy is {name!r}; {did_you_mean(name, known)}")
+        shown = HIDDEN if layer.is_secret(("policy",)) else repr(name)
+        sources.problems.append(f"{stated}: policy is {shown}; {did_you_mean(name, known)}")
         return
     try:
         policy = read_layer(known[name], sources.shown(known[name]), environ)
@@ -154,7 +156,8 @@ def _read_strategies(sources: Sources, environ: Mapping[str, str]) -> None:
         before = first.setdefault(entry.id, index)
         if before != index:
             key = ("strategies", index, "id")
+            shown = HIDDEN if sources.strategies.is_secret(key) else repr(entry.id)
             sources.problems.append(
-                f"{sources.strategies.origin(key)}: {dotted(key)} is {entry.id!r}, as that of strategies[{before}]; "
+                f"{sources.strategies.origin(key)}: {dotted(key)} is {shown}, as that of strategies[{before}]; "
                 "allowed: each id once"
             )

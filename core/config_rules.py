@@ -6,37 +6,63 @@ A rule says which key is wrong and what is allowed; `broken_rules` says where th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
 from ipaddress import ip_address
+from math import fsum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from core.config_errors import did_you_mean
 from core.config_files import SECRETS, Sources
-from core.config_layers import KeyPath, dotted
+from core.config_layers import KeyPath, Layer, dotted
 from core.config_sources import is_encrypted
+from core.ledger.exact import decimal_price
 from core.redact import HIDDEN, safe_url
 
 if TYPE_CHECKING:
     from core.config import Config
 
-Found = Iterable[tuple[KeyPath, str]]
-"""The path of each wrong key, and what is wrong with it, as a sentence goes on behind the key."""
+
+class Broken(NamedTuple):
+    """A key that breaks a rule.
+
+    Attributes:
+        path: the key to change.
+        problem: what is wrong, as the sentence goes on behind the key, or behind its value where one is given.
+        value: as people write it; hidden where it is secret.
+        place: where to look if no key is wrong but a whole file.
+    """
+
+    path: KeyPath
+    problem: str
+    value: str | None = None
+    place: str = ""
+
+
+Found = Iterable[Broken]
 
 MOUNTS = Path("/proc/self/mounts")
 _EMPTIED = tuple(map(Path, ("/run", "/var/run", "/tmp", "/dev/shm")))
 _IN_MEMORY = {"tmpfs", "ramfs"}
+_CAPITAL = ("portfolio", "total_capital")
+_DAY_CAP = ("risk", "daily_loss_usd_cap")
 
 
 def broken_rules(config: Config, sources: Sources) -> list[str]:
     """One line per rule that the configuration breaks, with the place of the key to change."""
     rules = (*_RULES, *(_LIVE_RULES if config.app.env == "live" else ()))
-    return [
-        f"{sources.layer.origin(path)}: {dotted(path)} {problem}"
-        for rule in rules
-        for path, problem in rule(config, sources)
-    ]
+    return [_line(broken, sources.layer) for rule in rules for broken in rule(config, sources)]
+
+
+def _line(broken: Broken, layer: Layer) -> str:
+    shown = HIDDEN if layer.is_secret(broken.path) else broken.value
+    said = broken.problem if broken.value is None else f"is {shown}{broken.problem}"
+    return f"{broken.place}: {said}" if broken.place else f"{layer.origin(broken.path)}: {dotted(broken.path)} {said}"
+
+
+def _seen(sources: Sources, path: KeyPath, text: str) -> str:
+    """The value of another key than the wrong one."""
+    return HIDDEN if sources.layer.is_secret(path) else text
 
 
 def _one_quote_asset(config: Config, sources: Sources) -> Found:
@@ -44,10 +70,8 @@ def _one_quote_asset(config: Config, sources: Sources) -> Found:
     quote = config.account.quote
     for index, instrument in enumerate(config.instruments):
         if instrument.quote != quote:
-            yield (
-                ("instruments", index, "symbol"),
-                f"is {instrument.symbol!r}; allowed: priced in account.quote, which is {quote}",
-            )
+            allowed = f"; allowed: priced in account.quote, which is {_seen(sources, ('account', 'quote'), quote)}"
+            yield Broken(("instruments", index, "symbol"), allowed, repr(instrument.symbol))
 
 
 def _known_strategies(config: Config, sources: Sources) -> Found:
@@ -55,33 +79,29 @@ def _known_strategies(config: Config, sources: Sources) -> Found:
     known = [entry.id for entry in sources.entries]
     for name in config.strategies:
         if name not in known:
-            yield ("strategies", name), f"is no strategy of strategies.yaml; {did_you_mean(name, known)}"
+            yield Broken(("strategies", name), f"is no strategy of strategies.yaml; {did_you_mean(name, known)}")
     for index, allocation in enumerate(config.portfolio.allocations):
         name = allocation.strategy_id
         if name not in known:
-            yield (
-                ("portfolio", "allocations", index, "strategy_id"),
-                f"is {name!r}, which is no strategy of strategies.yaml; {did_you_mean(name, known)}",
-            )
+            allowed = f", which is no strategy of strategies.yaml; {did_you_mean(name, known)}"
+            yield Broken(("portfolio", "allocations", index, "strategy_id"), allowed, repr(name))
 
 
 def _one_order_within_the_day(config: Config, sources: Sources) -> Found:
     """One order that is lost as a whole must not lose more than a day may."""
     order, day = config.risk.per_order_usd_cap, config.risk.daily_loss_usd_cap
     if order > day:
-        yield ("risk", "per_order_usd_cap"), f"is {order:f}; allowed: at most risk.daily_loss_usd_cap, which is {day:f}"
+        allowed = f"; allowed: at most risk.daily_loss_usd_cap, which is {_seen(sources, _DAY_CAP, f'{day:f}')}"
+        yield Broken(("risk", "per_order_usd_cap"), allowed, f"{order:f}")
 
 
 def _enough_capital(config: Config, sources: Sources) -> Found:
     """What the strategies need at least must be there."""
-    needed = sum((Decimal(str(each.min_capital)) for each in config.portfolio.allocations), Decimal(0))
-    total = Decimal(str(config.portfolio.total_capital))
+    needed = fsum(each.min_capital for each in config.portfolio.allocations)
+    total = config.portfolio.total_capital
     if needed > total:
-        yield (
-            ("portfolio", "total_capital"),
-            f"is {total.normalize():f}; allowed: at least the min_capital of all allocations, "
-            f"which is {needed.normalize():f}",
-        )
+        allowed = f"; allowed: at least the min_capital of all allocations, which is {needed:.12g}"
+        yield Broken(_CAPITAL, allowed, f"{total:.12g}")
 
 
 def _ports_once(config: Config, sources: Sources) -> Found:
@@ -89,19 +109,20 @@ def _ports_once(config: Config, sources: Sources) -> Found:
     first: dict[int, str] = {}
     for service, port in config.runtime.health_ports.items():
         if port and first.setdefault(port, service) != service:
-            yield ("runtime", "health_ports", service), f"is {port}, as that of {first[port]}; allowed: each port once"
+            allowed = f", as that of {first[port]}; allowed: each port once"
+            yield Broken(("runtime", "health_ports", service), allowed, str(port))
 
 
 def _profile_is_what_it_says(config: Config, sources: Sources) -> Found:
     """Who starts the profile `live` relies on the checks of live trading, whatever a variable says."""
     if sources.profile == "live" and config.app.env != "live":
-        yield ("app", "env"), f"is {config.app.env!r}; allowed with the profile live: live"
+        yield Broken(("app", "env"), "; allowed with the profile live: live", repr(config.app.env))
 
 
 def _live_policy(config: Config, sources: Sources) -> Found:
     """How much a signal may buy is decided by somebody, not by a default."""
     if ("policy",) not in sources.layer.where:
-        yield ("policy",), "is missing; live trading needs an explicit policy"
+        yield Broken(("policy",), "is missing; live trading needs an explicit policy")
 
 
 def _live_allocations(config: Config, sources: Sources) -> Found:
@@ -109,20 +130,17 @@ def _live_allocations(config: Config, sources: Sources) -> Found:
     known = {allocation.strategy_id for allocation in config.portfolio.allocations}
     for entry in config.strategy_entries:
         if entry["enabled"] and entry["id"] not in known:
-            yield (
-                ("portfolio", "allocations"),
-                f"has none for {entry['id']}, which is enabled; live trading needs one for every enabled strategy",
-            )
+            problem = f"has none for {entry['id']}, which is enabled; live trading needs one for every enabled strategy"
+            yield Broken(("portfolio", "allocations"), problem)
 
 
 def _live_loss_cap(config: Config, sources: Sources) -> Found:
     """A cap that only a total loss reaches stops nothing."""
-    cap, total = config.risk.daily_loss_usd_cap, Decimal(str(config.portfolio.total_capital))
-    if cap >= total:
-        yield (
-            ("risk", "daily_loss_usd_cap"),
-            f"is {cap:f}; allowed in live trading: below portfolio.total_capital, which is {total.normalize():f}",
-        )
+    cap, total = config.risk.daily_loss_usd_cap, config.portfolio.total_capital
+    if cap >= decimal_price(total):
+        seen = _seen(sources, _CAPITAL, f"{total:.12g}")
+        allowed = f"; allowed in live trading: below portfolio.total_capital, which is {seen}"
+        yield Broken(_DAY_CAP, allowed, f"{cap:f}")
 
 
 def _live_folders(config: Config, sources: Sources) -> Found:
@@ -134,22 +152,22 @@ def _live_folders(config: Config, sources: Sources) -> Found:
     }
     for key, path in places.items():
         if _forgotten_at_reboot(path):
-            yield key, f"is {str(path)!r}; allowed in live trading: a place that a reboot does not empty"
+            yield Broken(key, "; allowed in live trading: a place that a reboot does not empty", repr(str(path)))
 
 
 def _live_secrets(config: Config, sources: Sources) -> Found:
     """Secrets lie on the disk encrypted or not at all."""
     path = sources.folder / SECRETS
     if path.exists() and not is_encrypted(path):
-        yield (), f"{sources.shown(path)} is not encrypted; live trading needs it encrypted with SOPS, or credentials"
+        problem = "is not encrypted; live trading needs it encrypted with SOPS, or credentials of systemd instead"
+        yield Broken((), problem, place=sources.shown(path))
 
 
 def _live_server(config: Config, sources: Sources) -> Found:
     """Who can write to Redis can trade: nobody on the way may read its password."""
     url = config.redis.url
     if url.startswith("redis://") and not _is_loopback(urlsplit(url).hostname or "localhost"):
-        shown = HIDDEN if sources.layer.is_secret(("redis", "url")) else safe_url(url)
-        yield ("redis", "url"), f"is {shown!r}; allowed in live trading: rediss:// to another host"
+        yield Broken(("redis", "url"), "; allowed in live trading: rediss:// to another host", repr(safe_url(url)))
 
 
 _Rule = Callable[["Config", Sources], Found]

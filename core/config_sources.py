@@ -48,8 +48,7 @@ def parse_layer(text: str, name: str, environ: Mapping[str, str]) -> Layer:
         problems = [] if root is None else _places(root, layer, loader, environ)
         values = loader.construct_document(root) if root is not None and not problems else {}
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{name}{line}: not YAML: {error.problem}") from None
+        raise ConfigError(f"{name}{_place_and_problem(error, text)}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: not YAML: {str(error).splitlines()[0]}") from None
     except ValueError:
@@ -60,6 +59,18 @@ def parse_layer(text: str, name: str, environ: Mapping[str, str]) -> Layer:
         raise ConfigError("\n".join(problems))
     layer.values = values
     return layer
+
+
+def _place_and_problem(error: yaml.MarkedYAMLError, text: str) -> str:
+    if not error.problem_mark:
+        return f": not YAML: {error.problem}"
+    number = error.problem_mark.line
+    hint = (
+        "; inside of {} or [] a value with ${...} needs quotes"
+        if "${" in "".join(text.splitlines()[number : number + 1])
+        else ""
+    )
+    return f":{number + 1}: not YAML: {error.problem}{hint}"
 
 
 def _places(root: yaml.Node, layer: Layer, loader: yaml.SafeLoader, environ: Mapping[str, str]) -> list[str]:
