@@ -45,7 +45,7 @@ class InFlight(Stateful):
 
     def on_order_update(self, update: OrderUpdate) -> bool:
         """Hear of a step; True if the order has ended without being filled completely."""
-        if update.status not in TERMINAL or (self._order and update.order_id != self._order):
+        if not self.busy or update.status not in TERMINAL or (self._order and update.order_id != self._order):
             return False
         self._due = update.cum_qty
         self._settle()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +15,16 @@ from core.contracts import (
     OrderStatus,
     OrderUpdate,
     RiskDecision,
+    Signal,
+    SizingDecision,
+    SizingReason,
     TradeEvent,
     Watermark,
     fill_id,
+    intent_id,
     order_id,
 )
+from core.contracts.enums import Side, SignalIntention
 from core.handler import At
 from strategies.base import StrategyBase
 from strategies.host import SERVICE, StrategyHost
@@ -97,6 +103,34 @@ class Desk:
             fill_id(order, 1), intent.strategy_id,
         )  # fmt: skip
         return self.see(done) + self.see(update(intent, OrderStatus.FILLED, intent.qty))
+
+    def refuse(self, signal: Signal) -> list[Event]:
+        """The sizer says no."""
+        refusal = SizingDecision(
+            signal.signal_id, False, SizingReason.CAPITAL, strategy_id=signal.strategy_id, symbol=signal.symbol
+        )
+        return self.see(refusal)
+
+    def size(self, signal: Signal, qty: str) -> OrderIntent:
+        """The sizer says yes; the intent that it makes of a signal."""
+        side: Side = "buy" if signal.intention in (SignalIntention.OPEN_LONG, SignalIntention.CLOSE_SHORT) else "sell"
+        made = intent_id(signal.strategy_id, self.seq, 99)
+        yes = SizingDecision(
+            signal.signal_id, True, None, Decimal(qty), (made,), strategy_id=signal.strategy_id, symbol=signal.symbol
+        )
+        assert self.see(yes) == []
+        intent = OrderIntent(signal.strategy_id, signal.symbol, side, "market", Decimal(qty), intent_id=made)
+        return replace(intent, signal_id=signal.signal_id)
+
+    def expire(self, intent: OrderIntent, filled: str = "0") -> list[Event]:
+        """The venue ends an order after some of it was filled."""
+        said = []
+        if Decimal(filled) > 0:
+            order = order_id(intent.intent_id)
+            said = self.see(replace(
+                fill(intent.strategy_id, intent.side, filled, "1", intent.symbol), order_id=order,
+            ))  # fmt: skip
+        return said + self.see(update(intent, OrderStatus.EXPIRED, Decimal(filled)))
 
     def restarted(self, settings: dict[str, Any] | None = None) -> Desk:
         """A new process with the memory of this one, which has travelled as JSON; under other content a reload."""
