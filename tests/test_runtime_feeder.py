@@ -14,6 +14,7 @@ from core.market.source import PAUSE, Counts, Due
 from core.runtime.archive import Archive
 from core.runtime.committer import Committer
 from core.runtime.feeder import Feeder
+from core.runtime.intake import PacedIntake
 from core.runtime.shell import Shell
 from core.runtime.status import Status
 from core.sequencer.memory import MemoryServer
@@ -51,7 +52,7 @@ class Ingest:
         self.status = Status(ME)
         committer = Committer(self.cell, ME, 3000, host=host)
         self.feeder = Feeder(
-            self.cell, source, committer, symbol=BTC, speed=speed, status=self.status, lag_max=lag_max
+            self.cell, PacedIntake(source, speed), committer, symbol=BTC, status=self.status, lag_max=lag_max
         )  # fmt: skip
         archive = Archive(self.cell, ME, folder)
         self.shell = Shell(self.cell, self.feeder, committer, archive, status=self.status, pulse=QUICK)

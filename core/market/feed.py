@@ -17,6 +17,8 @@ x or more, so it lies in (H - 1024, H - 512], which holds 512. x is among the ne
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from core.contracts import BookEvent, Event, TickerEvent, TradeEvent, Watermark
 from core.errors import ContractError
 from core.market.records import DepthRecord, QuoteRecord, Record, TradeRecord
@@ -44,12 +46,17 @@ class IdWindow:
         self._highest = -1
         self._mask = 0  # bit i stands for the id `highest - i`
 
-    def accept(self, trade_id: int) -> bool:
-        """Take note of an id; False if it was seen before."""
-        ahead = trade_id - self._highest
+    def accept(self, trade_id: int | str) -> bool:
+        """Take note of an id; False if it was seen before.
+
+        Raises:
+            ContractError: it is no number.
+        """
+        number = trade_id if isinstance(trade_id, int) else _number(trade_id)
+        ahead = number - self._highest
         if ahead > 0:
             self._mask = (self._mask << ahead | 1) & _FULL if ahead < ID_WINDOW else 1
-            self._highest = trade_id
+            self._highest = number
             return True
         if ahead <= -ID_WINDOW or self._mask >> -ahead & 1:
             return False
@@ -57,18 +64,62 @@ class IdWindow:
         return True
 
 
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ContractError(f"a published trade has the id {text!r}; allowed: a number")
+    return int(text)
+
+
+class TextWindow:
+    """Which ids have been seen, where they are no numbers in order: the 512 that came last.
+
+    >>> window = TextWindow()
+    >>> [window.accept(trade_id) for trade_id in ("x9", "a1", "x9")]
+    [True, True, False]
+    """
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def __contains__(self, trade_id: int | str) -> bool:
+        return str(trade_id) in self._seen
+
+    def accept(self, trade_id: int | str) -> bool:
+        """Take note of an id; False if it was seen before."""
+        key = str(trade_id)
+        if key in self._seen:
+            return False
+        self._seen[key] = None
+        if len(self._seen) > ID_WINDOW:
+            self._seen.popitem(last=False)
+        return True
+
+
 class Feed:
     """Turns one symbol's records, in order, into events."""
 
-    def __init__(self, symbol: str, counts: Counts | None = None) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        counts: Counts | None = None,
+        *,
+        ids: IdWindow | TextWindow | None = None,
+        books_move_clock: bool = True,
+    ) -> None:
         """
         Args:
             symbol: ccxt unified symbol that the events carry.
             counts: where to count; its own by default.
+            ids: which trades have been seen; numbers by default.
+            books_move_clock: whether the times of books and best prices move the market's clock too. Not where a trade
+                may still be missing that is known to nobody here.
         """
         self.symbol = symbol
         self.counts = counts if counts is not None else Counts()
-        self._ids = IdWindow()
+        self._ids = ids if ids is not None else IdWindow()
+        self._books_move_clock = books_move_clock
         self._last_price: float | None = None
         self._book_id = -1
         self._book_recv_ns = -1
@@ -83,9 +134,7 @@ class Feed:
             ContractError: a published trade has no number for an id, so it came from another kind of source.
         """
         for trade in tails.trades:
-            if not trade.trade_id.isdecimal():
-                raise ContractError(f"a published trade has the id {trade.trade_id!r}; allowed: a number")
-            self._ids.accept(int(trade.trade_id))
+            self._ids.accept(trade.trade_id)
             self._last_price = trade.price
         for book in tails.books:
             self._note_book(book)
@@ -128,7 +177,7 @@ class Feed:
         kind, first_id, last_id, bids, asks, ts_ns, recv_ns = record
         book = BookEvent(self.symbol, bids, asks, None, kind, first_id, last_id, ts_ns, recv_ns)
         self._note_book(book)
-        return (*self._watermarks(ts_ns - NS_PER_S), book)
+        return (*self._beside_trades(ts_ns), book)
 
     def _is_new_book(self, record: DepthRecord) -> bool:
         """Whether a book record was not published before.
@@ -152,7 +201,14 @@ class Feed:
             return ()
         ticker = TickerEvent(self.symbol, self._last_price, bid, ask, None, bid_qty, ask_qty, update_id, ts_ns, recv_ns)
         self._ticker_id = update_id
-        return (*self._watermarks(ts_ns - NS_PER_S), ticker)
+        return (*self._beside_trades(ts_ns), ticker)
+
+    def on_time(self, reached_ns: int) -> tuple[Watermark, ...]:
+        """The venue's time where it is known that every trade before it has been published."""
+        return self._watermarks(reached_ns)
+
+    def _beside_trades(self, ts_ns: int) -> tuple[Watermark, ...]:
+        return self._watermarks(ts_ns - NS_PER_S) if self._books_move_clock else ()
 
     def _watermarks(self, reached_ns: int) -> tuple[Watermark, ...]:
         """Every whole second up to `reached_ns` that has not been announced.

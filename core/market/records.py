@@ -16,7 +16,8 @@ class TradeRecord(NamedTuple):
     """A public trade.
 
     Attributes:
-        trade_id: the venue's id, 0 or more, rising with time per symbol.
+        trade_id: the venue's id; a number, 0 or more and rising with time per symbol, where the venue has such ids, and
+            a text of any form where it has others.
         price: quote units per base unit, above 0.
         qty: base units, above 0.
         side: what the taker did.
@@ -24,7 +25,7 @@ class TradeRecord(NamedTuple):
         recv_ns: when it was received, ns UTC.
     """
 
-    trade_id: int
+    trade_id: int | str
     price: float
     qty: float
     side: Side
@@ -74,6 +75,18 @@ class QuoteRecord(NamedTuple):
     ask_qty: float
     ts_ns: int
     recv_ns: int
+
+
+class Newest(NamedTuple):
+    """The newest trade that a venue admits to.
+
+    Attributes:
+        trade_id: its id, as in TradeRecord.
+        ts_ns: the venue's time of it, ns UTC.
+    """
+
+    trade_id: int | str
+    ts_ns: int
 
 
 Record = TradeRecord | DepthRecord | QuoteRecord

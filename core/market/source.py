@@ -71,6 +71,10 @@ class Counts:
         late_trades: trades older than a watermark that had gone before them; published all the same.
         ignored: messages of other symbols or of a kind that is not used.
         broken: messages that could not be read.
+        back_filled: trades that were missed on a live stream and asked for afterwards.
+        gaps: holes in the trades that nothing could fill.
+        reconnects: how often a live stream had to be dialed again.
+        troubles: requests to a live venue that failed.
     """
 
     published: int = 0
@@ -78,6 +82,10 @@ class Counts:
     late_trades: int = 0
     ignored: int = 0
     broken: int = 0
+    back_filled: int = 0
+    gaps: int = 0
+    reconnects: int = 0
+    troubles: int = 0
 
 
 class Source(Protocol):
@@ -98,6 +106,37 @@ class Source(Protocol):
             ConfigError: the source cannot be read, or is not the one that the tails come from.
         """
         ...
+
+
+class Outlet(Protocol):
+    """Where a live source puts what is to be published, in order."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it should wait for `room` before it goes on reading."""
+        ...
+
+    def push(self, events: Iterable[Event]) -> None:
+        """Hand over what is to be published next; never waits."""
+
+    async def room(self) -> None:
+        """Wait while it is full."""
+
+
+class LiveSource(Protocol):
+    """Market data as it happens."""
+
+    @property
+    def counts(self) -> Counts:
+        """What it has met so far, over all runs."""
+        ...
+
+    async def run(self, resume: Tails, outlet: Outlet) -> None:
+        """Go on behind what was published, until canceled; may be run again afterwards.
+
+        Raises:
+            ConfigError: the venue is not the one that the tails come from.
+        """
 
 
 class Pace:

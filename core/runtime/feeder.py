@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import structlog
 
 from core import codec
 from core.contracts import DeadLetter, Event, SessionStarted, Watermark, file_symbol
-from core.market.source import PAUSE, TAIL_LENGTHS, Due, Pace, Source, Tails
+from core.market.source import TAIL_LENGTHS, Tails
 from core.runner import Message, item_of
 from core.runtime.committer import Committer
+from core.runtime.intake import Intake
 from core.runtime.status import Status
 from core.sequencer.port import Cell
 from core.sequencer.records import Lease
@@ -35,32 +35,26 @@ class Feeder:
     def __init__(
         self,
         cell: Cell,
-        source: Callable[[], Source],
+        intake: Intake,
         committer: Committer,
         *,
         symbol: str,
-        speed: float | None,
         status: Status,
         lag_max: int,
     ) -> None:
         """
         Args:
             cell: the connection.
-            source: opens it; called at every recovery.
+            intake: what is published.
             committer: its commits.
             symbol: of which market.
-            speed: recorded seconds per second; None is as fast as the services take it.
             status: what it says of itself.
-            lag_max: at full speed it waits while any service is more events behind the last watermark than this.
+            lag_max: an unpaced source waits while any service is more events behind the last watermark than this.
         """
-        self._cell, self._open, self._committer, self._status = cell, source, committer, status
+        self._cell, self._intake, self._committer, self._status = cell, intake, committer, status
         self._symbol, self._lag_max = symbol, lag_max
-        self._pace = Pace(speed)
-        self._unpaced = speed is None
-        self._records: Iterator[Due] = iter(())
         self._batch: list[Event] = []
-        self._waiting: Due | None = None
-        self._stopping = self.finished = False
+        self._stopping = self._current = False
         self._since_look = self._marked = 0
         self._state_due = 0.0
         self._wake = asyncio.Event()
@@ -83,13 +77,18 @@ class Feeder:
 
     async def recover(self, lease: Lease, seq: int) -> None:
         """Go on behind what was published: fold the newest events of the own topics."""
-        tails = await self._tails()
-        self._records = self._open().records(tails)
-        self._batch, self._waiting = [], None
-        replayed = len(tails.trades)
+        replayed = await self._fold()
         started = SessionStarted(self._committer.instance, self._committer.host, replayed, False)
         await self._commit([started])
         log.info("recovered", trades=replayed, seq=seq)
+
+    async def _fold(self) -> int:
+        """Hand the newest published events to the intake; how many trades there were."""
+        tails = await self._tails()
+        self._intake.resume(tails)
+        self._status.counts = self._intake.counts
+        self._batch, self._current = [], True
+        return len(tails.trades)
 
     async def _tails(self) -> Tails:
         events: list[Event] = []
@@ -103,40 +102,28 @@ class Feeder:
 
     async def live(self) -> None:
         """Publish until the source ends or `stop` was called."""
+        if self._intake.folds_again and not self._current:
+            await self._fold()
         self._status.enter("live")
-        while not self._stopping and not self.finished:
-            delay_s = self._gather()
-            if self._batch:
-                batch, self._batch = self._batch, []
-                await self._commit(batch)
-                await self._let_them_catch_up(len(batch))
-            elif not self.finished:
-                await self._sleep(delay_s)
+        self._current = False
+        async with self._intake.running(self._wake):
+            while not self._stopping and not self._intake.finished:
+                self._wake.clear()
+                delay_s = self._intake.gather(self._batch, BATCH)
+                if self._batch:
+                    batch, self._batch = self._batch, []
+                    self._report(batch)
+                    await self._commit(batch)
+                    await self._let_them_catch_up(len(batch))
+                elif not self._intake.finished:
+                    await self._sleep(delay_s)
         await self._commit([])
 
-    def _gather(self) -> float:
-        """Collect what is due, one commit's worth; how long to wait for the next, in seconds."""
-        while len(self._batch) < BATCH:
-            due = self._waiting or next(self._records, None)
-            self._waiting = None
-            if due is None:
-                self.finished = True
-                return 0.0
-            if due is PAUSE:
-                return 0.0
-            delay_ns = self._pace.delay_ns(due.due_ns, time.monotonic_ns())
-            if delay_ns > 0:
-                self._waiting = due
-                return delay_ns / 1e9
-            self._batch += due.events
-            if due.dead_letter is not None:
-                self._report(due.dead_letter)
-        return 0.0
-
-    def _report(self, letter: DeadLetter) -> None:
-        self._status.dead_letters += 1
-        log.warning("dead_letter", topic=letter.topic, error=letter.error)
-        self._batch.append(letter)
+    def _report(self, batch: list[Event]) -> None:
+        for event in batch:
+            if isinstance(event, DeadLetter):
+                self._status.dead_letters += 1
+                log.warning("dead_letter", topic=event.topic, error=event.error)
 
     async def _commit(self, events: list[Event]) -> None:
         now = time.monotonic()
@@ -157,7 +144,7 @@ class Feeder:
         Measured from the last watermark, which every service hears: by what it does not hear nobody moves on.
         """
         self._since_look += published
-        if not self._unpaced or self._since_look < LAG_EVERY:
+        if self._intake.paced or self._since_look < LAG_EVERY:
             return
         self._since_look = 0
         while not self._stopping:

@@ -17,6 +17,7 @@ import uvloop
 from core import cli, codec
 from core.cli import EXIT_FAILED, EXIT_USAGE, config_of
 from core.config import Config, content_for
+from core.config_sections import SERVICE_NAMES
 from core.errors import ConfigError, NjordError
 from core.handler import Content, Service
 from core.kill_switch import KillSwitch
@@ -84,7 +85,7 @@ def serve(service: Service, argv: Sequence[str] | None, *, about: str | None, ex
     """Run a handler as a daemon until it is told to stop; the exit code."""
     args = parser(f"apps.{service.name}", about).parse_args(argv)
     return guarded(
-        f"{service.name}.main", args, lambda config: _reactor_shell(service, config, args, extras or Extras())
+        f"{service.name}.main", args, lambda config: [_reactor_shell(service, config, args, extras or Extras())]
     )
 
 
@@ -98,8 +99,12 @@ class Parts:
     locks: tuple[InstanceLock, ...]
 
 
-def guarded(instance: str, args: argparse.Namespace, assemble: Callable[[Config], Parts]) -> int:
-    """Load, assemble and run; whatever ends it is the last line on standard error, and the exit code."""
+def guarded(instance: str, args: argparse.Namespace, assemble: Callable[[Config], Sequence[Parts]]) -> int:
+    """Load, assemble and run; whatever ends it is the last line on standard error, and the exit code.
+
+    Several shells live and end together: the failure of one stops the others in order.
+    """
+    parts: Sequence[Parts] = ()
     try:
         config = config_of(args)
         _make_folders(config)
@@ -116,7 +121,7 @@ def guarded(instance: str, args: argparse.Namespace, assemble: Callable[[Config]
             log.exception("crashed")
         return _ended(instance, error)
     finally:
-        for lock in parts.locks:
+        for lock in (lock for part in parts for lock in part.locks):
             lock.release()
     log.info("stopped")
     return 0
@@ -152,15 +157,34 @@ def _ended(instance: str, error: Exception) -> int:
     return code
 
 
-async def _run(config: Config, parts: Parts) -> None:
-    shell, status = parts.shell, parts.status
-    health = _health(config, status)
-    note = config.paths.run_dir / f"{status.instance}.json"
-    note.write_bytes(codec.encode_state({"pid": os.getpid(), "health": health.url, "instance": status.instance}))
+async def _run(config: Config, parts: Sequence[Parts]) -> None:
+    def stop() -> None:
+        for part in parts:
+            part.shell.stop()
+
+    def reload() -> None:
+        for part in parts:
+            part.driver.reload()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, shell.stop)
-    loop.add_signal_handler(signal.SIGHUP, parts.driver.reload)
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    lives = [asyncio.create_task(_live(config, part, first=part is parts[0])) for part in parts]
+    await asyncio.wait(lives, return_when=asyncio.FIRST_EXCEPTION)
+    if not all(life.done() for life in lives):
+        stop()
+        await asyncio.wait(lives)
+    for life in lives:
+        life.result()
+
+
+async def _live(config: Config, parts: Parts, *, first: bool) -> None:
+    """One shell's life, with its health endpoint and its note of where that is."""
+    shell, status = parts.shell, parts.status
+    health = _health(config, status, first=first)
+    note = config.paths.run_dir / f"{status.instance}.json"
+    note.write_bytes(codec.encode_state({"pid": os.getpid(), "health": health.url, "instance": status.instance}))
     log.info("started", health=health.url)
     try:
         await shell.run()
@@ -172,14 +196,14 @@ async def _run(config: Config, parts: Parts) -> None:
         health.close()
 
 
-def _health(config: Config, status: Status) -> Health:
-    """The endpoint.
+def _health(config: Config, status: Status, *, first: bool) -> Health:
+    """The endpoint; a configured port is the first shell's, any further one of the process takes a free one.
 
     Raises:
         ConfigError: its port cannot be used.
     """
     service = status.instance.partition(".")[0]
-    port = dict(config.runtime.health_ports).get(service, 0)  # type: ignore[call-overload]
+    port = dict(config.runtime.health_ports).get(service, 0) if first else 0  # type: ignore[call-overload]
     try:
         return Health(status, port)
     except OSError as error:
@@ -188,9 +212,23 @@ def _health(config: Config, status: Status) -> Health:
 
 
 def assemble(
-    config: Config, driver: Driver, committer: Committer, status: Status, *, exclusive: Sequence[str] = ()
+    config: Config,
+    driver: Driver,
+    committer: Committer,
+    status: Status,
+    *,
+    exclusive: Sequence[str] = (),
+    notifier: Notifier | None = None,
 ) -> Parts:
     """Put a shell around a driver; takes the file locks.
+
+    Args:
+        config: folders, and how often.
+        driver: what runs.
+        committer: its commits.
+        status: what it says of itself.
+        exclusive: leases that it holds besides its own.
+        notifier: tells systemd, for all shells of a process; one of its own by default.
 
     Raises:
         InstanceBusy: it is already running on this host.
@@ -209,10 +247,14 @@ def assemble(
             Committer(cell, name, config.runtime.lease_ttl_ms, host=committer.host, register=False)
             for name in exclusive
         ),
-        notifier=Notifier(os.environ),
+        notifier=notifier or Notifier(os.environ),
         pulse=Pulse(sync=config.runtime.fsync_every_ms / 1000),
     )
     return Parts(shell, driver, status, locks)
+
+
+def _contents(config: Config) -> dict[str, Content]:
+    return {name: content_for(name, config) for name in SERVICE_NAMES}
 
 
 def _reactor_shell(service: Service, config: Config, args: argparse.Namespace, extras: Extras) -> Parts:
@@ -221,7 +263,8 @@ def _reactor_shell(service: Service, config: Config, args: argparse.Namespace, e
     status = Status(instance)
     committer = Committer(cell, instance, config.runtime.lease_ttl_ms, host=args.host)
     settings = Settings(
-        lambda: content_for(service.name, config_of(args)),
+        service.name,
+        lambda: _contents(config_of(args)),
         service.build,
         files=lambda: config.files,
         plugins=extras.plugins,

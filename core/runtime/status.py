@@ -6,6 +6,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from core.market.source import Counts
+
 STALE_AFTER_S = 5.0
 
 
@@ -24,6 +26,7 @@ class Status:
         dead_letters: messages that it could not read since it started.
         reconnects: how often the connection was lost.
         config_error: why the configuration on disk is refused; empty while it is in force.
+        counts: what a source has met since it was started; None for a process that is none.
     """
 
     instance: str
@@ -36,6 +39,7 @@ class Status:
     dead_letters: int = 0
     reconnects: int = 0
     config_error: str = ""
+    counts: Counts | None = None
     beat: float = field(default_factory=time.monotonic)
 
     def enter(self, state: str, detail: str = "") -> None:
@@ -50,5 +54,7 @@ class Status:
     def report(self) -> dict[str, Any]:
         """The status as JSON values."""
         report = asdict(self)
+        if report["counts"] is None:
+            del report["counts"]
         report["beat_age_s"] = round(time.monotonic() - report.pop("beat"), 3)
         return {"healthy": self.healthy, **report}

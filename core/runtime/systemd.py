@@ -10,11 +10,13 @@ from collections.abc import Mapping
 class Notifier:
     """Tells systemd that the service is ready, alive, stopping; without systemd it says nothing."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], shells: int = 1) -> None:
         """
         Args:
             environ: NOTIFY_SOCKET and WATCHDOG_USEC are read from it.
+            shells: how many must be ready before the process is.
         """
+        self._awaited = shells
         path = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
         usec = environ.get("WATCHDOG_USEC", "")
@@ -31,8 +33,10 @@ class Notifier:
                 self._address = ""  # nobody listens any more: being alive matters more than saying so
 
     def ready(self) -> None:
-        """Recovered and live."""
-        self._say("READY=1")
+        """Recovered and live; called once by each shell."""
+        self._awaited -= 1
+        if self._awaited == 0:
+            self._say("READY=1")
 
     def stopping(self) -> None:
         """On the way out."""

@@ -19,12 +19,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from apps.md_ingest.main import START_PRICES
 from core.capture import CaptureSource
 from core.config import load_config
 from core.market.source import Source
 from core.market.synthetic import SyntheticSource
-from core.market.synthetic_market import SyntheticMarket
+from core.market.synthetic_market import SyntheticMarket, usual_price
 from core.sequencer.records import Meta
 from core.sequencer.redis import RedisCell
 from tests.chaos import oracle
@@ -83,11 +82,11 @@ def run(folder: Path, *, seconds: float, seed: int, loss: float, fork: bool) -> 
     recording: tuple[Source, bool] = (
         (CaptureSource(CAPTURE, "BTC/USDT"), True)
         if recorded
-        else (SyntheticSource(SyntheticMarket(btc, 7, START_PRICES["BTC/USDT"])), False)
+        else (SyntheticSource(SyntheticMarket(btc, 7, usual_price("BTC/USDT"))), False)
     )
     sources = {
         "BTC/USDT": recording,
-        "ATOM/USDT": (SyntheticSource(SyntheticMarket(atom, seed, START_PRICES["ATOM/USDT"])), False),
+        "ATOM/USDT": (SyntheticSource(SyntheticMarket(atom, seed, usual_price("ATOM/USDT"))), False),
     }
     world = World(folder, ingests, loss=loss, seed=seed)
     done: list[str] = []

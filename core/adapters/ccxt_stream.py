@@ -1,0 +1,301 @@
+"""Any venue that ccxt.pro knows, through that client as it is; what it does not do by itself is done around it.
+
+It dials again only when it is asked, fills nothing in, drops silently what a burst brings beyond its memory, may raise
+anything, and stays wedged after some errors. So a connection here is one client: whatever goes wrong, it is thrown
+away and another one is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import ccxt
+import ccxt.pro
+
+from core.adapters.venue import Ban, Ear, VenueRefused, VenueTrouble, retry_after_s
+from core.contracts.enums import Side
+from core.errors import ConfigError, NjordError
+from core.market.binance import NS_PER_MS
+from core.market.live_trades import Missing
+from core.market.records import DepthRecord, Newest, QuoteRecord, Record, TradeRecord
+
+BINANCE = ("binance", "binanceus")
+"""Venues whose trades are numbered without leaving any out, and whose own names for requests and fields are used."""
+LEVELS = 20
+"""Levels a side of a published book: this client hands over the whole of it at every change."""
+BOOK_EVERY_S = 0.1
+PAGE = 1000
+TRADES_MAX = 20_000
+ANSWER_MS = 5_000
+PING_MS = 2_000
+NUMBERED = {"fetchTradesMethod": "publicGetHistoricalTrades"}
+RECENT = {"fetchTradesMethod": "publicGetTrades"}
+KEY = "public"
+"""Sent to an endpoint of our own: this client does not ask for past trades without a key."""
+
+Row = Mapping[str, Any]
+
+
+class CcxtVenue:
+    """The client of one venue; see `core.adapters.venue.Venue`."""
+
+    def __init__(self, name: str, endpoint: str = "") -> None:
+        """
+        Args:
+            name: an id of ccxt's, "kraken".
+            endpoint: another host that speaks Binance's protocol; only for such venues.
+
+        Raises:
+            ConfigError: there is no such venue, or it cannot stream trades.
+        """
+        if name not in ccxt.pro.exchanges:
+            near = get_close_matches(name, ccxt.pro.exchanges, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"--venue is {name!r}; allowed: a venue that ccxt.pro knows{hint}")
+        self.contiguous = name in BINANCE
+        if endpoint and not self.contiguous:
+            raise ConfigError(f"--endpoint is {endpoint!r} with --venue {name}; allowed with: {', '.join(BINANCE)}")
+        self.ban = Ban()
+        self._name, self._endpoint = name, endpoint.rstrip("/")
+        self._past = NUMBERED
+        self._users = 0
+        self._requests: Any = None
+        self._loading = asyncio.Lock()
+
+    async def open(self) -> None:
+        """One more user."""
+        if self._users == 0:
+            self._requests = self._made()
+        self._users += 1
+
+    async def close(self) -> None:
+        """One user less."""
+        self._users -= 1
+        if self._users == 0:
+            client, self._requests = self._requests, None
+            await _closed(client)
+
+    def _made(self) -> Any:
+        settings: dict[str, Any] = {
+            "enableRateLimit": True,
+            "timeout": ANSWER_MS,
+            "newUpdates": True,
+            "rateLimiterAlgorithm": "rollingWindow",
+            "streaming": {"keepAlive": PING_MS, "maxPingPongMisses": 2},
+            "options": {"tradesLimit": TRADES_MAX, "defaultType": "spot", "fetchMarkets": {"types": ["spot"]}},
+        }
+        if self._endpoint:
+            settings |= {"apiKey": KEY, "urls": {"api": urls_at(self._endpoint)}}
+        client = getattr(ccxt.pro, self._name)(settings)
+        if self._endpoint:
+            client.exceptions["exact"].update(client.exceptions["spot"]["exact"])  # it knows them by the venue's host
+            _must_be_at(self._endpoint, client.urls["api"])
+        if not client.has.get("watchTrades"):
+            raise ConfigError(f"--venue is {self._name!r}; allowed: a venue whose trades ccxt.pro can stream")
+        return client
+
+    # -- streams
+
+    async def listen(self, symbol: str, ear: Ear) -> None:
+        """Dial, and hand over what comes; the first of its streams that fails ends them all."""
+        await self._market(symbol)
+        client = self._made()
+        client.set_markets_from_exchange(self._requests)
+        watches = [self._watch_trades(client, symbol, ear)]
+        if client.has.get("watchOrderBook"):
+            watches.append(self._watch_book(client, symbol, ear))
+        if client.has.get("watchBidsAsks") or client.has.get("watchTicker"):
+            watches.append(self._watch_quotes(client, symbol, ear))
+        tasks = [asyncio.create_task(watch) for watch in watches]
+        try:
+            await asyncio.gather(*tasks)
+        except NjordError:
+            raise
+        except Exception as error:  # noqa: BLE001 - not all that this client raises is an error of its own
+            self._heed(client, error)
+            raise VenueTrouble(f"{self._name}: {_words(error)}") from None
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await _closed(client)
+
+    async def _watch_trades(self, client: Any, symbol: str, ear: Ear) -> None:
+        while True:
+            rows = await client.watch_trades(symbol)
+            recv_ns = time.time_ns()
+            for row in rows:
+                self._hear(ear, self._trade, row, recv_ns)
+            if ear.full:
+                await ear.room()
+
+    async def _watch_book(self, client: Any, symbol: str, ear: Ear) -> None:
+        due = 0.0
+        while True:
+            book = await client.watch_order_book(symbol)
+            # It changes meanwhile; what is published is its newest state.
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            due = time.monotonic() + BOOK_EVERY_S
+            self._hear(ear, self._whole_book, book)
+            if ear.full:
+                await ear.room()
+
+    async def _watch_quotes(self, client: Any, symbol: str, ear: Ear) -> None:
+        while True:
+            if client.has.get("watchBidsAsks"):
+                row = (await client.watch_bids_asks([symbol])).get(symbol)
+            else:
+                row = await client.watch_ticker(symbol)
+            if row:
+                self._hear(ear, self._quote, row)
+            if ear.full:
+                await ear.room()
+
+    def _hear(self, ear: Ear, read: Callable[..., Record | None], row: Row, *at: int) -> None:
+        try:
+            record = read(row, *at)
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            ear.broken(self._name, f"no usable message: {_words(error)}", repr(row).encode()[:2000])
+        else:
+            ear.hear(record)
+
+    # -- requests
+
+    async def trades(self, symbol: str, missing: Missing) -> Sequence[TradeRecord]:
+        """Past trades: by id where the venue numbers them, else by time."""
+        if not self.contiguous:
+            since = missing.since_ns // NS_PER_MS
+            return self._trades(await self._asked(symbol, lambda c: c.fetch_trades(symbol, since, PAGE)))
+        if self._past is NUMBERED:
+            params = {**NUMBERED, "fromId": missing.from_id}
+            try:
+                return self._trades(
+                    await self._asked(symbol, lambda c: c.fetch_trades(symbol, None, PAGE, dict(params)))
+                )
+            except VenueRefused:
+                self._past = RECENT
+        rows = self._trades(await self._asked(symbol, lambda c: c.fetch_trades(symbol, None, PAGE, dict(RECENT))))
+        if not rows or int(rows[0].trade_id) > missing.to_id:
+            raise VenueRefused(f"{self._name} shows only its newest {PAGE} trades without a key")
+        return rows
+
+    async def newest(self, symbol: str) -> Newest | None:
+        """The newest trade."""
+        params = dict(RECENT) if self.contiguous else {}
+        limit = 1 if self.contiguous else None  # what a limit keeps, the oldest or the newest, differs between venues
+        rows = self._trades(await self._asked(symbol, lambda c: c.fetch_trades(symbol, None, limit, params)))
+        last = max(rows, key=lambda row: row.ts_ns, default=None)
+        return Newest(last.trade_id, last.ts_ns) if last else None
+
+    async def book(self, symbol: str, levels: int) -> DepthRecord | None:
+        """The book now; only its id is of use, and only where it can be compared with that of the stream."""
+        if not self.contiguous:
+            return None
+        return self._whole_book(await self._asked(symbol, lambda c: c.fetch_order_book(symbol, levels)))
+
+    async def time_ns(self) -> int | None:
+        """The venue's time: by the date of its last answer where it has no request for that."""
+        client = self._requests
+        if client.has.get("fetchTime"):
+            return int(await self._asked("", lambda c: c.fetch_time())) * NS_PER_MS
+        date = (client.last_response_headers or {}).get("Date")
+        return None if date is None else int(parsedate_to_datetime(date).timestamp()) * 10**9
+
+    async def _asked(self, symbol: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+        if symbol:
+            await self._market(symbol)
+        if self.ban.left_s:
+            raise VenueTrouble(f"{self._name} wants no request for {self.ban.left_s:.1f} s more")
+        try:
+            return await ask(self._requests)
+        except (
+            ccxt.AuthenticationError, ccxt.NotSupported, ccxt.BadRequest, ccxt.ArgumentsRequired,
+        ) as error:  # fmt: skip
+            raise VenueRefused(f"{self._name}: {_words(error)}") from None
+        except Exception as error:  # noqa: BLE001 - the same
+            self._heed(self._requests, error)
+            raise VenueTrouble(f"{self._name}: {_words(error)}") from None
+
+    async def _market(self, symbol: str) -> None:
+        """Know the venue's markets.
+
+        Raises:
+            ConfigError: this is none of them.
+        """
+        async with self._loading:
+            if not self._requests.markets:
+                await self._asked("", lambda c: c.load_markets())
+        if symbol not in self._requests.markets:
+            near = get_close_matches(symbol, list(self._requests.markets), 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"--symbol is {symbol!r}; allowed: a market of {self._name}{hint}")
+
+    def _heed(self, client: Any, error: Exception) -> None:
+        if isinstance(error, (ccxt.DDoSProtection, ccxt.RateLimitExceeded)):
+            headers = {name.lower(): value for name, value in (client.last_response_headers or {}).items()}
+            status = 418 if "418" in str(error) else 429
+            self.ban.impose(retry_after_s(status, headers.get("retry-after")))
+
+    # -- rows
+
+    def _trades(self, rows: Sequence[Row]) -> list[TradeRecord]:
+        recv_ns = time.time_ns()
+        try:
+            return [self._trade(row, recv_ns) for row in rows]
+        except (TypeError, ValueError, KeyError) as error:
+            raise VenueTrouble(f"{self._name} answered with a trade that cannot be read: {_words(error)}") from None
+
+    def _trade(self, row: Row, recv_ns: int) -> TradeRecord:
+        side: Side = "sell" if row["side"] == "sell" else "buy"
+        price, qty, ts_ms = float(row["price"]), float(row["amount"]), int(row["timestamp"])
+        # Where a venue gives no id, what can be seen of a trade tells it from others.
+        own_id = row.get("id") or f"{ts_ms}-{side}-{row['price']}-{row['amount']}"
+        number = int(own_id) if self.contiguous else str(own_id)
+        return TradeRecord(number, price, qty, side, ts_ms * NS_PER_MS, recv_ns)
+
+    def _whole_book(self, book: Row) -> DepthRecord:
+        recv_ns = time.time_ns()
+        bids, asks = (tuple((float(row[0]), float(row[1])) for row in book[side][:LEVELS]) for side in ("bids", "asks"))
+        ts_ns = int(book.get("timestamp") or 0) * NS_PER_MS
+        return DepthRecord("snapshot", 0, int(book.get("nonce") or recv_ns), bids, asks, ts_ns, recv_ns)
+
+    def _quote(self, row: Row) -> QuoteRecord | None:
+        recv_ns = time.time_ns()
+        if not row.get("bid") or not row.get("ask"):
+            return None
+        update_id = int(row["info"]["u"]) if self.contiguous and "u" in row.get("info", ()) else recv_ns
+        bid_qty, ask_qty = float(row.get("bidVolume") or 0), float(row.get("askVolume") or 0)
+        ts_ns = int(row.get("timestamp") or 0) * NS_PER_MS
+        return QuoteRecord(update_id, float(row["bid"]), bid_qty, float(row["ask"]), ask_qty, ts_ns, recv_ns)
+
+
+def urls_at(endpoint: str) -> dict[str, Any]:
+    """Every address of the spot market, at another host; "/stream" in a socket's tells the client that it is spot."""
+    host, socket = endpoint, endpoint.replace("http", "ws", 1)
+    paths = {"public": "api/v3", "private": "api/v3", "v1": "api/v1", "v3": "api/v3", "wapi": "wapi/v3"}
+    paths |= {"sapi": "sapi/v1", "sapiV2": "sapi/v2", "sapiV3": "sapi/v3", "sapiV4": "sapi/v4"}
+    streams = {"spot": f"{socket}/stream/ws", "ws-api": {"spot": f"{socket}/ws-api/v3"}}
+    return {name: f"{host}/{path}" for name, path in paths.items()} | {"web": host, "ws": streams}
+
+
+def _must_be_at(endpoint: str, urls: Mapping[str, Any]) -> None:
+    used = (urls["public"], urls["private"], urls["ws"]["spot"], urls["ws"]["ws-api"]["spot"])
+    host = endpoint.partition("://")[2]
+    strangers = [url for url in used if url.partition("://")[2].partition("/")[0] != host]
+    if strangers:
+        raise ConfigError(f"--endpoint is {endpoint!r}, and the client would still dial {', '.join(strangers)}")
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__} {str(error)[:200]}".rstrip()
+
+
+async def _closed(client: Any) -> None:
+    with suppress(Exception):
+        await client.close()

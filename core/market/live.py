@@ -1,0 +1,121 @@
+"""One symbol of a live venue: what its streams and its answers lead to, as events in order.
+
+The market's clock goes by trades alone, and by the venue's own word that there is nothing newer: a trade that was lost
+on its way shows only when a later one comes, so the time of a book proves nothing about trades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from core.contracts import DeadLetter, Event, TradeGap
+from core.errors import ContractError
+from core.market.feed import NS_PER_S, Feed, IdWindow, TextWindow
+from core.market.live_book import BookSequence
+from core.market.live_trades import IdSequence, Missing, Step, TextSequence, TradeSequence
+from core.market.records import DepthRecord, Newest, Record, TradeRecord
+from core.market.source import Counts, Tails
+
+AHEAD_NS_MAX = 86_400 * NS_PER_S
+"""How far a venue's time may be ahead of this host's clock. The market's time never falls, so one broken time of the
+year 2100 would make every later trade old news for good."""
+SETTLE_NS = NS_PER_S
+"""A venue's history may lag its clock: a trade is taken to show in it after this long."""
+
+
+class LiveMarket:
+    """What a live source knows of one symbol; never raises for what a venue sends."""
+
+    def __init__(self, symbol: str, instance: str, resume: Tails, *, contiguous: bool, counts: Counts) -> None:
+        """
+        Args:
+            symbol: ccxt unified.
+            instance: who reports what cannot be used.
+            resume: what was published. Books and best prices begin anew, with a snapshot.
+            contiguous: whether the venue numbers trades 1, 2, 3 without leaving any out.
+            counts: where to count.
+
+        Raises:
+            ContractError: published trades have ids that are no numbers, though they should be.
+        """
+        ids = IdWindow() if contiguous else TextWindow()
+        self.counts = counts
+        self._instance = instance
+        self._feed = Feed(symbol, counts, ids=ids, books_move_clock=False)
+        self._feed.restore(Tails(trades=resume.trades, watermarks=resume.watermarks))
+        kind = IdSequence if contiguous else TextSequence
+        self._trades: TradeSequence = kind(symbol, counts, resume.trades)
+        self.book = BookSequence()
+
+    def on_record(self, record: Record) -> Sequence[Event]:
+        """A record from a stream."""
+        if record.ts_ns > record.recv_ns + AHEAD_NS_MAX:
+            return (self._unusable(record, ContractError(f"venue time {record.ts_ns} ns is more than a day ahead")),)
+        if isinstance(record, TradeRecord):
+            return self._said(self._trades.on_trade(record))
+        if isinstance(record, DepthRecord) and record.kind == "delta":
+            return self._said(self.book.on_delta(record))
+        return self._said((record,))
+
+    def on_broken(self, place: str, error: str, raw: str) -> DeadLetter:
+        """A message that could not be read.
+
+        Args:
+            place: where it came from.
+            error: what is wrong with it.
+            raw: its beginning.
+        """
+        self.counts.broken += 1
+        return DeadLetter(self._instance, place, error, raw)
+
+    def missing_trades(self) -> Missing | None:
+        """Which trades to ask for; None while none is known to be missing."""
+        return self._trades.wants()
+
+    def on_trades(self, records: Iterable[TradeRecord]) -> Sequence[Event]:
+        """The answer to what was missing."""
+        usable = [record for record in records if record.ts_ns <= record.recv_ns + AHEAD_NS_MAX]
+        return self._said(self._trades.on_fetched(usable))
+
+    def on_refused(self, reason: str) -> Sequence[Event]:
+        """What is missing will not come."""
+        return self._said(self._trades.on_refused(reason))
+
+    def on_newest(self, newest: Newest | None, asked_ns: int | None) -> Sequence[Event]:
+        """The venue's newest trade; where nothing newer exists than what was published, its time is the market's.
+
+        Args:
+            newest: of the venue's history; None if it has none.
+            asked_ns: the venue's time before it was asked, ns UTC; None where it tells none.
+
+        Raises:
+            ConfigError: the published trades are not this venue's.
+        """
+        said = self._said(self._trades.on_newest(newest))
+        if asked_ns is None or not self._trades.whole:
+            return said
+        return (*said, *self._feed.on_time(asked_ns - SETTLE_NS))
+
+    def on_snapshot(self, record: DepthRecord) -> Sequence[Event]:
+        """A whole book that was asked for."""
+        return self._said(self.book.on_snapshot(record))
+
+    def on_disconnected(self) -> None:
+        """The streams have ended; others follow."""
+        self._trades.on_disconnected()
+        self.book.on_disconnected()
+
+    def _said(self, steps: Sequence[Step | Record]) -> Sequence[Event]:
+        said: list[Event] = []
+        for step in steps:
+            if isinstance(step, TradeGap):
+                said.append(step)
+                continue
+            try:
+                said += self._feed.on_record(step)
+            except ContractError as error:
+                said.append(self._unusable(step, error))
+        return said
+
+    def _unusable(self, record: Record, error: ContractError) -> DeadLetter:
+        return self.on_broken(type(record).__name__, str(error), repr(record)[:500])
