@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := apps backtest bench core portfolio scripts strategies
 CONFIG ?= ./config/base.yaml
+PLACE = --config $(CONFIG) $(if $(PROFILE),--profile "$(PROFILE)")
 SECONDS ?= 600
 
 # The first interpreter that is young enough and not too young for the locked packages.
@@ -18,7 +19,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	&& echo $$python && break; done)
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- setting up
 
@@ -50,38 +51,56 @@ lock: | $(BIN)/python ## rewrite requirements.lock from pyproject.toml [UPGRADE=
 
 # --- running
 
-run: $(STAMP) ## the whole system on paper [CAPTURE=file SYMBOL=BTC/USDT SPEED=10 SEED=7 PROFILE=demo FRESH=1]
-	@$(BIN)/python -m apps.run $(if $(CAPTURE),--capture "$(CAPTURE)") $(if $(SYMBOL),--symbol "$(SYMBOL)") \
-	$(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(PROFILE),--profile "$(PROFILE)") \
-	$(if $(FRESH),--fresh)
+run: $(STAMP) ## the whole system on paper [VENUE=binanceus or CAPTURE=file; SYMBOL=BTC/USDT SPEED=10 SEED=7 PROFILE=demo FRESH=1]
+	@$(BIN)/python -m apps.run $(if $(CAPTURE),--capture "$(CAPTURE)") $(if $(VENUE),--venue "$(VENUE)") \
+	$(if $(SYMBOL),--symbol "$(SYMBOL)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") \
+	$(if $(PROFILE),--profile "$(PROFILE)") $(if $(FRESH),--fresh)
 
-run-md: $(STAMP) ## market data alone [CAPTURE=file, else synthetic; SYMBOL=BTC/USDT SPEED=10 SEED=7]
-	$(BIN)/python -m apps.md_ingest --config $(CONFIG) --symbol "$(or $(SYMBOL),BTC/USDT)" \
-	$(if $(CAPTURE),--capture "$(CAPTURE)",--synthetic --seed "$(or $(SEED),7)") $(if $(SPEED),--speed "$(SPEED)")
+run-sim: $(STAMP) ## a simulated exchange alone [CAPTURE=file, else synthetic; SYMBOL=BTC/USDT SPEED=10 SEED=7 PORT=8090]
+	$(BIN)/python -m apps.sim_exchange $(PLACE) $(if $(CAPTURE),--capture "$(CAPTURE)",--synthetic) \
+	$(if $(SYMBOL),--symbol "$(SYMBOL)") $(if $(SEED),--seed "$(SEED)") $(if $(SPEED),--speed "$(SPEED)") \
+	$(if $(PORT),--port "$(PORT)")
 
-run-strat: $(STAMP) ## the strategies alone [PROFILE=demo, as for each of these]
-	$(BIN)/python -m apps.strategy_runner --config $(CONFIG) $(if $(PROFILE),--profile "$(PROFILE)")
+run-md: $(STAMP) ## market data alone [VENUE=binanceus or CAPTURE=file, else synthetic; SYMBOL=BTC/USDT SPEED=10 SEED=7 ENDPOINT=url]
+	$(BIN)/python -m apps.md_ingest $(PLACE) --symbol "$(or $(SYMBOL),BTC/USDT)" \
+	$(if $(VENUE),--venue "$(VENUE)",$(if $(CAPTURE),--capture "$(CAPTURE)",--synthetic --seed "$(or $(SEED),7)")) \
+	$(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(SPEED),--speed "$(SPEED)")
+
+run-bars: $(STAMP) ## bars out of trades alone [PROFILE=demo, as for each of these]
+	$(BIN)/python -m apps.ohlcv_aggregator $(PLACE)
+
+run-strat: $(STAMP) ## the strategies alone
+	$(BIN)/python -m apps.strategy_runner $(PLACE)
 
 run-risk: $(STAMP) ## the risk gate alone
-	$(BIN)/python -m apps.risk_engine --config $(CONFIG) $(if $(PROFILE),--profile "$(PROFILE)")
+	$(BIN)/python -m apps.risk_engine $(PLACE)
 
 run-paper: $(STAMP) ## the paper venue alone
-	$(BIN)/python -m apps.paper_trader --config $(CONFIG) $(if $(PROFILE),--profile "$(PROFILE)")
+	$(BIN)/python -m apps.paper_trader $(PLACE)
 
 run-portfolio: $(STAMP) ## the portfolio alone
-	$(BIN)/python -m apps.portfolio_manager --config $(CONFIG) $(if $(PROFILE),--profile "$(PROFILE)")
+	$(BIN)/python -m apps.portfolio_manager $(PLACE)
 
 run-kill-trip: $(STAMP) ## stop all trading now [REASON="why"]
-	@$(BIN)/python -m scripts.njord_kill trip-file --config $(CONFIG) --reason "$(or $(REASON),no reason given)"
+	@$(BIN)/python -m scripts.njord_kill trip-file $(PLACE) --reason "$(or $(REASON),no reason given)"
 
 run-kill-clear: $(STAMP) ## allow trading again, REASON="why" is required
-	@$(BIN)/python -m scripts.njord_kill clear-file --config $(CONFIG) --reason "$(REASON)"
+	@$(BIN)/python -m scripts.njord_kill clear-file $(PLACE) --reason "$(REASON)"
 
 check-kill: $(STAMP) ## whether the kill switch is tripped; 0 means clear
-	$(BIN)/python -m scripts.njord_kill check --config $(CONFIG)
+	$(BIN)/python -m scripts.njord_kill check $(PLACE)
+
+check-config: $(STAMP) ## whether the configuration is right, all of it [PROFILE=live]
+	@$(BIN)/python -m scripts.njord_config check $(PLACE)
+
+status: $(STAMP) ## the cell on the Redis server: open or not, and who is in it
+	@$(BIN)/python -m scripts.njord_cell status $(PLACE)
 
 journal: ## follow the journals
 	tail -n 1 -F var/log/njord/*.ndjson
+
+install-systemd: $(STAMP) ## units, configuration and the command `njord` of a server, as root [DESTDIR=folder]
+	DESTDIR="$(DESTDIR)" deploy/install.sh
 
 # --- checking
 
@@ -116,5 +135,6 @@ bench: $(STAMP) ## measure
 chaos: $(STAMP) ## kill everything at random, lose nothing [SECONDS=600]
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS)
 
-.PHONY: help venv install setup lock run run-md run-strat run-risk run-paper run-portfolio run-kill-trip \
-	run-kill-clear check-kill journal fmt lint type unit test pre-commit schemas bench chaos
+.PHONY: help venv install setup lock run run-sim run-md run-bars run-strat run-risk run-paper run-portfolio \
+	run-kill-trip run-kill-clear check-kill check-config status journal install-systemd fmt lint type unit \
+	test pre-commit schemas bench chaos
