@@ -37,14 +37,16 @@ class Answer:
         self.said.append(order.intent())
 
     def cancel(self, order: WorkingOrder) -> None:
-        """Take an order back, once.
+        """Take an order back, once; one that is filled whole is left alone.
 
         The venue hears of an order with the gate's decision. Before that a cancel would overtake it and be lost, so it
         is said with the decision.
         """
-        if not order.unwanted and order.accepted:
-            self.said.append(cancel_of(order))
+        if order.unwanted or not order.leaves:
+            return
         order.unwanted = True
+        if order.accepted:
+            self.said.append(cancel_of(order))
 
 
 def cancel_of(order: WorkingOrder) -> CancelIntent:
