@@ -45,10 +45,15 @@ class Layer:
 
     def visible(self, path: KeyPath) -> object:
         """The value at a path as people may see it; None where nothing is written."""
+        return redact(self._hidden(self._at(path), path), str(path[-1]) if path else "")
+
+    def _at(self, path: KeyPath) -> Any:
         value: Any = self.values
         for step in path:
-            value = value.get(step) if isinstance(value, dict) else value[step]
-        return redact(self._hidden(value, path), str(path[-1]) if path else "")
+            if not isinstance(value, (dict, list)):
+                return None
+            value = value.get(step) if isinstance(value, dict) else value[int(step)]
+        return value
 
     def _hidden(self, value: object, path: KeyPath) -> object:
         """The value with each secret in it hidden."""
@@ -64,12 +69,9 @@ class Layer:
 
     def part(self, path: KeyPath) -> Layer:
         """What lies at a path, as a layer of its own; empty where nothing is written."""
-        value: Any = self.values
-        for step in path:
-            value = value.get(step) if isinstance(value, dict) else value[step]
         size = len(path)
         return Layer(
-            dict(value or {}),
+            dict(self._at(path) or {}),
             {known[size:]: at for known, at in self.where.items() if known[:size] == path},
             {known[size:] for known in self.secret if known[:size] == path},
         )
