@@ -114,6 +114,7 @@ def test_quiet_minutes_lend_no_price():
         (130, 140, {("1m", 120), ("5m", 0), ("15m", 0)}),  # in a minute that is open
         (70, 80, {("5m", 0), ("15m", 0)}),  # in one that is closed: its longer bars are not
         (299, 301, {("1m", 240), ("1m", 300), ("5m", 0), ("5m", 300), ("15m", 0)}),
+        (-60, 0, {("5m", 0), ("15m", 0)}),  # what is missing may have the time of the trade behind it
         (-60, -1, set()),
     ],
 )
@@ -132,6 +133,23 @@ def test_a_restart_in_the_middle_of_all_lengths_loses_nothing():
     whole = play(steady, [clock(-1), *tape])
     before = play(other, [clock(-1), *tape[:75]])
     assert [*before, *play(restarted(other, *lengths), tape[75:])] == whole
+
+
+def test_a_mean_price_that_is_not_known_stays_unknown():
+    """Minutes from a file carry no turnover: one of them is enough, but a quiet one lacks nothing."""
+    fives = {"known": DerivedBars("5m"), "unknown": DerivedBars("5m")}
+    made = {}
+    for number in range(5):
+        times = NOON + number * MINUTE, NOON + (number + 1) * MINUTE
+        priced = OHLCVBar(BTC, "1m", *times, 100.0, 100.0, 100.0, 100.0, 2.0, vwap=100.0, turnover=200.0)
+        quiet = OHLCVBar(BTC, "1m", *times, 100.0, 100.0, 100.0, 100.0, 0.0)
+        plain = OHLCVBar(BTC, "1m", *times, 100.0, 100.0, 100.0, 100.0, 2.0)
+        made = {"known": fives["known"].add(quiet if number == 2 else priced)}
+        made["unknown"] = fives["unknown"].add(plain if number == 2 else priced)
+    assert {name: (bar.vwap, bar.volume) for name, bar in made.items()} == {
+        "known": (100.0, 8.0),
+        "unknown": (None, 10.0),
+    }
 
 
 # -- what others made of the same market

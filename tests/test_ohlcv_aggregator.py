@@ -170,11 +170,13 @@ def test_minutes_over_a_gap_are_not_complete(after_s, before_s, incomplete):
 
 
 def test_several_gaps_mark_their_own_minutes_alone():
-    """Between two gaps the minutes are complete, and a gap in a closed minute changes nothing."""
-    tape = [trade(1, 100.0), clock(60), gap(10, 20), gap(70, 80), gap(190, 200), clock(300)]
-    assert [(bar[0], bar[-1]) for bar in minutes(tape)] == [
+    """Between two gaps the minutes are complete, a gap in a closed minute changes nothing, and all are forgotten."""
+    handler = new_bars()
+    tape = [clock(-1), trade(1, 100.0), clock(60), gap(10, 20), gap(70, 80), gap(190, 200), clock(300)]
+    assert [(brief(bar)[1], bar.complete) for bar in play(handler, tape)] == [
         (0, True), (60, False), (120, True), (180, False), (240, True),
     ]  # fmt: skip
+    assert handler.snapshot()["symbols"][BTC]["missing"] == []
 
 
 # -- where it begins
