@@ -43,6 +43,8 @@ class Report:
         changed_keys: configuration keys whose value is not the recorded one, with both values.
         code_changed: whether the code that decides is not the recorded one.
         outputs: recorded lines per topic.
+        left_out: parts that the code here cannot run with the configuration recorded for them; behind each the
+            recording service itself began a new segment.
     """
 
     lines: int = 0
@@ -56,6 +58,7 @@ class Report:
     changed_keys: list[str] = field(default_factory=list)
     code_changed: bool = False
     outputs: dict[str, int] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -94,6 +97,7 @@ def check(directories: Iterable[Path], contents: Mapping[str, Content] | None = 
     report.code_changed = any(
         config.code_hash != _code_hash(name, config) for name, changes in configs.items() for config in changes
     )
+    report.left_out = run.left_out
     report.compared, report.differences, report.first = run.compared, run.count, run.differences[:SHOWN]
     _explain(report)
     return report
@@ -198,6 +202,7 @@ def describe(report: Report) -> str:
     said += [f"  {topic:32} {count:>9,}" for topic, count in sorted(report.outputs.items())]
     said += [f"data: {finding}" for finding in report.data[:SHOWN]]
     said += [f"configuration: {change}" for change in report.changed_keys[:SHOWN]]
+    said += [f"not executed {part}" for part in report.left_out[:SHOWN]]
     for difference in report.first[:1]:
         said.append(f"first difference at {difference.seq}: {difference.topic} of {difference.instance}")
         said.append(f"  recorded: {difference.recorded or '(nothing)'}")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from backtest.journals import Line
 from core import codec, topics
 from core.contracts import ConfigChanged, SessionStarted, StateObserved
-from core.errors import CodecError
+from core.errors import CodecError, OutdatedConfig
 from core.handler import Content, Service
 from core.runner import Item, Runner
 
@@ -49,6 +49,8 @@ class Replica:
         checkpoints: recorded memories that are still to be compared; True where it starts anew from that memory.
         produced: outputs by the number of their cause, that the record has not shown yet.
         handled: how far the record proves that it had handled its inputs.
+        outdated: why it is not executed here: the code cannot run with the configuration of that part of the record.
+            What it said counts as it stands, until the record starts it anew from a recorded memory.
     """
 
     runner: Runner
@@ -56,6 +58,31 @@ class Replica:
     checkpoints: deque[tuple[StateObserved, Line, bool]] = field(default_factory=deque)
     produced: dict[int, deque[Item]] = field(default_factory=dict)
     handled: int = 0
+    outdated: str = ""
+
+    def step(self, topic: str, raw: bytes, header: codec.Header) -> None:
+        """Hear a line, as far as the code can run with what is recorded."""
+        try:
+            self.keep(self.runner.step(topic, raw, header))
+        except OutdatedConfig as error:
+            self._leave_out(error)
+
+    def start_anew(self, state: StateObserved) -> None:
+        """Go on from a recorded memory, whatever was executed before."""
+        self.produced.clear()
+        self.runner = Runner(self.runner.service, self.runner.instance)
+        self.outdated = ""
+        try:
+            self.runner.restore(state.state)
+        except OutdatedConfig as error:
+            self._leave_out(error)
+        self.runner.observed = state.obs_seq
+
+    def _leave_out(self, error: OutdatedConfig) -> None:
+        observed = self.runner.observed
+        self.produced.clear()
+        self.runner = Runner(self.runner.service, self.runner.instance)
+        self.runner.observed, self.outdated = observed, str(error)
 
     def keep(self, items: Iterable[Item]) -> None:
         """Remember outputs until the record shows them."""
@@ -81,6 +108,7 @@ class Reexecution:
         differences: the first of them.
         count: all of them.
         replicas: by instance.
+        left_out: what could not be executed, and from where on, in words.
     """
 
     def __init__(
@@ -94,6 +122,7 @@ class Reexecution:
         """
         self.compared = self.count = 0
         self.differences: list[Difference] = []
+        self.left_out: list[str] = []
         self._lines = lines
         known = {line.header.seq for line in lines}
         self._missing = set(range(1, lines[-1].header.seq if lines else 1)) - known
@@ -130,7 +159,7 @@ class Reexecution:
             for replica in self.replicas.values():
                 self._advance(replica, line.header.seq)
                 if topics.covered(replica.runner.inputs, line.topic):
-                    replica.keep(replica.runner.step(line.topic, raw, line.header))
+                    self._step(replica, line, raw)
         for replica in self.replicas.values():
             self._advance(replica, 1 << 62)
             self._report_unpublished(replica)
@@ -140,6 +169,8 @@ class Reexecution:
         header, replica = line.header, self.replicas.get(line.header.src)
         topic = topics.find(line.topic)
         if replica is None or not header.cause or topic is None or topic.role is not topics.Role.OUTPUT:
+            return line.raw
+        if replica.outdated:
             return line.raw
         self.compared += 1
         item = replica.take(header.cause)
@@ -165,10 +196,20 @@ class Reexecution:
             elif observation is not None and due:
                 replica.observations.popleft()
                 line = observation[1]
-                raw = self._substituted(line)
-                replica.keep(replica.runner.step(line.topic, raw, line.header))
+                if replica.outdated:
+                    replica.runner.observed = line.header.seq
+                else:
+                    self._step(replica, line, self._substituted(line))
             else:
                 return
+
+    def _step(self, replica: Replica, line: Line, raw: bytes) -> None:
+        replica.step(line.topic, raw, line.header)
+        self._note(replica, line)
+
+    def _note(self, replica: Replica, line: Line) -> None:
+        if replica.outdated:
+            self.left_out.append(f"from {line.header.seq} on: {replica.outdated}")
 
     @staticmethod
     def _reached(replica: Replica, seq: int, observation: Line | None) -> bool:
@@ -178,8 +219,10 @@ class Reexecution:
 
     def _compare_memory(self, replica: Replica, state: StateObserved, line: Line, anew: bool) -> None:
         if anew:
-            replica.runner.restore(state.state)
-            replica.produced.clear()
+            replica.start_anew(state)
+            self._note(replica, line)
+            return
+        if replica.outdated:
             return
         self.compared += 1
         recorded, executed = codec.encode_state(state.state), codec.encode_state(replica.runner.snapshot())
@@ -197,7 +240,13 @@ class Reexecution:
         return codec.line_of(line.header, codec.encode(change))
 
     def _report_unpublished(self, replica: Replica) -> None:
-        """Outputs that the record should hold, because it shows that their cause had been handled."""
+        """Outputs that the record should hold, because it shows that their cause had been handled.
+
+        Where the record ends with a part that cannot be executed, that itself is a difference: nothing was proven.
+        """
+        if replica.outdated:
+            place = self._lines[-1].header.seq
+            self._differ(place, replica.runner.instance, "", b"", replica.outdated.encode())
         for cause, items in sorted(replica.produced.items()):
             if cause <= replica.handled:
                 for item in items:

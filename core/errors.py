@@ -2,6 +2,7 @@
 
 NjordError
 ├── ConfigError            fix the file, the key or the command line, then start again
+│   └── OutdatedConfig     a recorded configuration that the code of today cannot run with
 ├── ContractError          a value that no event may carry (also a ValueError)
 │   └── CodecError         bytes that are not the event they claim to be
 ├── BusUnavailable         Redis is away; connect again
@@ -40,6 +41,10 @@ class ContractError(NjordError, ValueError):
 
 class CodecError(ContractError):
     """Bytes that are not the event they claim to be."""
+
+
+class OutdatedConfig(ConfigError):
+    """The code of today cannot run with a configuration that other code has recorded."""
 
 
 class BusUnavailable(NjordError):

@@ -49,45 +49,48 @@ class LoadedCode:
             for package in DECIDING
             for path in (ROOT / package).rglob("*.py")
         }
+        self._deciding = frozenset(self._hashes)
+        self._names: dict[str, str] = {}
         self._stamps: dict[Path, Stamp] = {}
-        self._adopt(plugins)
-        self.hash = self._combined()
+        self.hash = ""
+        self.reload(plugins)
 
     def reload(self, plugins: Iterable[str]) -> None:
-        """Load the plugins again whose files have changed.
+        """Load the plugins again whose files have changed, and take in those that have been imported since.
 
         Raises:
-            ConfigError: one of them cannot be loaded; it goes on as it was.
+            ConfigError: one of them cannot be loaded; it goes on as it was, and the next call tries again.
         """
-        for module in self._adopt(plugins):
+        for module in plugins:
+            self._adopt(module)
+        self.hash = self._combined(self._hashes)
+
+    def hash_with(self, plugins: Iterable[str]) -> str:
+        """SHA-256 over the deciding packages and these plugins only, as far as they are loaded."""
+        return self._combined(self._deciding | {self._names[each] for each in plugins if each in self._names})
+
+    def _adopt(self, module: str) -> None:
+        """Remember the file of a plugin; load it again if it is not the one that was remembered."""
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if file is None:
+            return
+        path = Path(file)
+        stamp = stamps([path]).get(path)
+        if stamp is None or self._stamps.get(path) == stamp:
+            return
+        name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else module
+        found = _hash_of(path)
+        if self._hashes.get(name, found) != found:
             try:
                 importlib.reload(sys.modules[module])
             except Exception as error:  # noqa: BLE001  # a plugin may raise anything
                 raise ConfigError(f"{module} cannot be loaded again: {type(error).__name__}: {error}") from None
-        self.hash = self._combined()
+        self._names[module], self._stamps[path], self._hashes[name] = name, stamp, found
 
-    def _adopt(self, plugins: Iterable[str]) -> list[str]:
-        """Remember the files of plugins; those that have changed since."""
-        changed = []
-        for module in plugins:
-            file = getattr(sys.modules.get(module), "__file__", None)
-            if file is None:
-                continue
-            path = Path(file)
-            stamp = stamps([path]).get(path)
-            if stamp is None or self._stamps.get(path) == stamp:
-                continue
-            name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else module
-            known = self._hashes.get(name)
-            self._stamps[path], self._hashes[name] = stamp, _hash_of(path)
-            if known not in (None, self._hashes[name]):
-                changed.append(module)
-        return changed
-
-    def _combined(self) -> str:
+    def _combined(self, names: Iterable[str]) -> str:
         digest = sha256()
-        for name, value in sorted(self._hashes.items()):
-            digest.update(f"{name}\0{value}\n".encode())
+        for name in sorted(names):
+            digest.update(f"{name}\0{self._hashes[name]}\n".encode())
         return digest.hexdigest()
 
 

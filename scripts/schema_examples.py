@@ -9,7 +9,9 @@ from core.contracts import (
     BarCorrection,
     BookEvent,
     CancelIntent,
+    ConfigApplied,
     ConfigChanged,
+    ConfigReady,
     DeadLetter,
     Event,
     FillEvent,
@@ -196,6 +198,8 @@ _CONTROL: tuple[Event, ...] = (
     Halt("risk_engine.main", "kill switch file: exchange maintenance", 2001),
     Resume("risk_engine.main", "file and key are clear", 2104),
     ConfigChanged("portfolio_manager.main", {"portfolio": {"id": "main", "quote": "USDT"}}, _SHA, _SHA, 1),
+    ConfigReady("paper_trader.main", _SHA, in_force=False),
+    ConfigApplied(_SHA, {"portfolio_manager": {"portfolio": {"id": "main", "quote": "USDT"}}}),
     SessionStarted("risk_engine.main", "trader-1", 12, False),
     StateObserved("paper_trader.main", 1042, 7, 16, {"market_ns": _NS, "handler": {}}),
     DeadLetter(

@@ -134,10 +134,9 @@ class Process:
     def __init__(
         self, lab: Lab, service: Service, content: Content, *, host: str, watches, timing, pulse, plugins
     ) -> None:
+        self.lab, self.service = lab, service.name
         self.instance = f"{service.name}.main"
-        self.file = lab.journals.parent / f"settings-{len(lab.processes)}.json"
-        self.written = 0
-        self.write(content)
+        lab.write({service.name: content})
         self.mirrored: list[Item] = []
         self.cell = FaultyCell(lab.server)
         self.status = Status(self.instance)
@@ -146,7 +145,7 @@ class Process:
             self.cell,
             Runner(service, self.instance),
             self.committer,
-            settings=Settings(self.read, service.build, files=lambda: [self.file], plugins=plugins),
+            settings=Settings(service.name, lab.read, service.build, files=lambda: [lab.file], plugins=plugins),
             status=self.status,
             watches=watches,
             timing=timing,
@@ -166,14 +165,8 @@ class Process:
         )
 
     def write(self, content: Content) -> None:
-        """Change its configuration on disk."""
-        self.written += 1
-        self.file.write_bytes(codec.encode_state(content))
-        os.utime(self.file, ns=(self.written, self.written))
-
-    def read(self) -> Content:
-        content: Content = codec.decode_json(self.file.read_bytes())
-        return content
+        """Change its part of the configuration on disk."""
+        self.lab.write({self.service: content})
 
     async def mirror(self, items: Sequence[Item]) -> None:
         self.mirrored += items
@@ -214,6 +207,7 @@ class Lab:
         self.server = server or MemoryServer(clock_ns)
         self.journals = folder / "journals"
         folder.mkdir(exist_ok=True)
+        self.file = folder / "settings.json"
         self.bus = InMemoryBus(self.server)
         self.processes: list[Process] = []
         self.gone: set[str] = set()
@@ -238,6 +232,18 @@ class Lab:
         )  # fmt: skip
         self.processes.append(made)
         return made
+
+    def write(self, contents: dict[str, Content]) -> None:
+        """Change the configuration on disk: the parts of these services."""
+        known = self.read()
+        written = self.file.stat().st_mtime_ns + 1 if known else 1  # every change is one that can be seen
+        self.file.write_bytes(codec.encode_state({**known, **contents}))
+        os.utime(self.file, ns=(written, written))
+
+    def read(self) -> dict[str, Content]:
+        """The configuration on disk."""
+        contents: dict[str, Content] = codec.decode_json(self.file.read_bytes()) if self.file.exists() else {}
+        return contents
 
     async def send(self, count: int = 1) -> None:
         """Publish intents i-1, i-2 and so on."""

@@ -107,8 +107,8 @@ def test_journals_of_two_hosts_are_one_record(session, tmp_path):
 
 def every_journal():
     """Names of the journals of a session; fixed, so that a journal that is no longer written is missed."""
-    services = ("paper_trader", "portfolio_manager", "risk_engine", "strategy_runner")
-    control = [f"control.{kind}.{name}.main" for kind in ("config", "session", "state") for name in services]
+    services = ("ohlcv_aggregator", "paper_trader", "portfolio_manager", "risk_engine", "strategy_runner")
+    control = [f"control.{kind}.{name}.main" for kind in ("config", "ready", "session", "state") for name in services]
     market = ["clock.market.BTCUSDT", "md.trades.BTCUSDT"]
     trading = ["strat.intent", "risk.decisions", "orders.accepted", "orders.updates", "fills.BTCUSDT"]
     account = ["positions.BTCUSDT", "portfolio", "portfolio.pnl_day"]

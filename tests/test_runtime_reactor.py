@@ -44,6 +44,9 @@ def code(monkeypatch):
         def reload(self, plugins):
             self.hash = now[0]
 
+        def hash_with(self, plugins):
+            return now[0]
+
     monkeypatch.setattr("core.runtime.observers.LoadedCode", Code)
     return now
 

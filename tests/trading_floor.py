@@ -96,6 +96,7 @@ class Floor(Lab):
     ) -> None:
         super().__init__(folder, lambda: self.server.data.seq * 1_000_000, server)
         self.settings = settings or contents()
+        self.write(self.settings)
         self.services: dict[str, Process] = {}
 
     async def open(self) -> Floor:

@@ -3,7 +3,9 @@
 from core.contracts.account import FillEvent, PnlDay, PortfolioSnapshot, PositionSnapshot
 from core.contracts.base import Event
 from core.contracts.control import (
+    ConfigApplied,
     ConfigChanged,
+    ConfigReady,
     DeadLetter,
     Halt,
     KillSwitchSet,
@@ -47,7 +49,9 @@ __all__ = [
     "BookEvent",
     "BookKind",
     "CancelIntent",
+    "ConfigApplied",
     "ConfigChanged",
+    "ConfigReady",
     "DeadLetter",
     "DenialReason",
     "Event",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -67,17 +67,18 @@ class KillSwitchWatch:
 
 
 class Settings:
-    """A service's part of the configuration as it is on disk, and the code that decides.
+    """The configuration as it is on disk, with a service's part of it, and the code that decides.
 
     Attributes:
-        content: JSON values.
-        config_hash: SHA-256 of the content.
-        complaint: why what is on disk now is refused; empty while it is in force.
+        contents: the parts of all services, JSON values; the newest reading that this service can run with.
+        config_hash: SHA-256 of the contents.
+        complaint: why what is on disk now is refused; empty while it is not.
     """
 
     def __init__(
         self,
-        load: Callable[[], Content],
+        service: str,
+        load: Callable[[], Mapping[str, Content]],
         validate: Callable[[Content], object],
         *,
         files: Callable[[], Iterable[Path]] = tuple,
@@ -85,7 +86,8 @@ class Settings:
     ) -> None:
         """
         Args:
-            load: reads it; called at once, and again when a file has changed.
+            service: whose part.
+            load: reads the parts of all services; called at once, and again when a file has changed.
             validate: raises for a content that the service cannot run with.
             files: what it is read from.
             plugins: modules that are loaded again when their files change.
@@ -93,33 +95,40 @@ class Settings:
         Raises:
             ConfigError: the first reading failed.
         """
+        self._service = service
         self._load, self._validate, self._files, self._plugins = load, validate, files, plugins
         self.complaint = ""
         self._stamps = stamps(files())
-        self.content = load()
+        self.contents = dict(load())
         validate(self.content)
-        self.config_hash = codec.content_hash(self.content)
+        self.config_hash = codec.content_hash(self.contents)
         self._code = LoadedCode(plugins(self.content))
 
     @property
-    def code_hash(self) -> str:
-        """SHA-256 of the code that decides, as it is loaded."""
-        return self._code.hash
+    def content(self) -> Content:
+        """This service's part."""
+        return self.contents[self._service]
+
+    def code_hash(self, content: Content) -> str:
+        """SHA-256 of the code that decides under a content, as it is loaded."""
+        return self._code.hash_with(self._plugins(content))
 
     def changed(self) -> bool:
-        """Look again; a configuration that is wrong is reported once, and the one before stays in force."""
-        before = (self.config_hash, self.code_hash)
+        """Look again; what is wrong is reported once, and the reading before is kept."""
+        before = (self.config_hash, self._code.hash)
         try:
             found = stamps(self._files())
-            content = self._load() if found != self._stamps else self.content
+            contents = self.contents if found == self._stamps else dict(self._load())
+            content = contents[self._service]
             self._code.reload(self._plugins(content))
-            if found != self._stamps or self.code_hash != before[1]:
+            if found != self._stamps or self._code.hash != before[1]:
                 self._validate(content)
+                self._code.reload(self._plugins(content))  # what has just been imported decides from here on
         except NjordError as error:
             if str(error) != self.complaint:
                 log.error("config_refused", error=str(error))
             self.complaint = str(error)
             return False
         self.complaint = ""
-        self._stamps, self.content, self.config_hash = found, content, codec.content_hash(content)
-        return (self.config_hash, self.code_hash) != before
+        self._stamps, self.contents, self.config_hash = found, contents, codec.content_hash(contents)
+        return (self.config_hash, self._code.hash) != before

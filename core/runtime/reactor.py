@@ -9,20 +9,25 @@ from dataclasses import dataclass
 import structlog
 
 from core import codec, topics
-from core.contracts import ConfigChanged, DeadLetter, Event, SessionStarted, StateObserved
+from core.contracts import DeadLetter, Event, SessionStarted, StateObserved
 from core.errors import BusUnavailable, CodecError, ReplayMismatch, SequenceGap
 from core.runner import Item, Message, Runner, item_of, readable
 from core.runtime.committer import Committer
 from core.runtime.observers import Settings, Watch
+from core.runtime.reload import Place, Reload
+from core.runtime.repetition import first_difference
 from core.runtime.status import Status
 from core.sequencer.port import Cell, Inbox
 from core.sequencer.records import Lease
+from core.topics import RELOAD
 
 FLUSH_ITEMS = 64
 POSITION_EVERY = 500
 STATE_EVERY_S = 1.0
 READ_WINDOW = 20_000
 FOREVER = 1 << 53
+SHELLS = "control"
+"""How the topics begin that a shell listens to for itself."""
 
 log = structlog.get_logger()
 
@@ -65,6 +70,7 @@ class Reactor:
         self._cell, self._runner, self._committer = cell, runner, committer
         self._settings, self._status, self._watches = settings, status, watches
         self._timing = timing or Timing()
+        self._reload = Reload(cell, self, settings, status, every_s=self._timing.reload_s)
         self._after_commit = after_commit
         self._outputs: list[Item] = []
         self._untold: list[Item] = []
@@ -74,7 +80,17 @@ class Reactor:
         self._inbox: Inbox | None = None
         self._stopping = self._dirty = False
         self._committed_in = 0
-        self._reload_due = self._watch_due = self._state_due = self._journal_due = 0.0
+        self._watch_due = self._state_due = self._journal_due = 0.0
+
+    @property
+    def runner(self) -> Runner:
+        """The handler with what it runs with."""
+        return self._runner
+
+    @property
+    def in_seq(self) -> int:
+        """The last input handled."""
+        return self._committer.in_seq
 
     @property
     def last_seen(self) -> Message | None:
@@ -88,7 +104,7 @@ class Reactor:
 
     def reload(self) -> None:
         """Look at the settings now."""
-        self._reload_due = 0.0
+        self._reload.look()
         self.nudge()
 
     def nudge(self) -> None:
@@ -106,7 +122,8 @@ class Reactor:
             SequenceGap: the streams no longer hold what must be handled again.
             BusUnavailable: the connection is lost, or `stop` was called before everything had been handled again.
         """
-        self._runner = runner = Runner(self._runner.service, self._runner.instance)
+        self._settings.changed()  # it may have waited long for its lease
+        self._runner = runner = Runner(self._runner.service, self._runner.instance, self._settings.content)
         self._chain, self._base = {}, 0
         committer = self._committer
         upto_in, upto_obs = lease.in_seq, lease.obs_seq
@@ -124,9 +141,10 @@ class Reactor:
             replayed += 1
         if self._stopping:
             raise BusUnavailable("stopped while recovering")  # half a repetition proves nothing and is not to be kept
-        new_segment = await self._compare(produced, saved.n if saved else 0)
+        new_segment = not await self._repeats(produced, saved.n if saved else 0)
         await self._hear_last_observations()
-        await self._adopt_settings()
+        new_segment = new_segment or runner.outdated
+        await self._reload.start()
         await self._commit([item_of(SessionStarted(runner.instance, committer.host, replayed, new_segment))])
         await self._record_state()
         log.info("recovered", replayed=replayed, outputs=len(produced), new_segment=new_segment, seq=committer.in_seq)
@@ -137,30 +155,23 @@ class Reactor:
             self._outputs += self._step(topic, line, codec.header_of(line))
         await self._flush()
 
-    async def _compare(self, produced: list[Item], saved_n: int) -> bool:
-        published = await self._published(saved_n)
-        made = [(item.topic, item.cause, item.root, item.body) for item in produced]
-        if made == published:
-            return False
-        pairs = zip([*made, None], [*published, None], strict=False)
-        index, (mine, theirs) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-        what = f"output {index} is now {mine!r}, was published as {theirs!r}"
-        config = self._runner.config
-        if config is None or config.code_hash == self._settings.code_hash:
-            raise ReplayMismatch(f"{self._runner.instance} does not repeat itself: {what}")
-        log.warning("new_segment", reason="the code has changed since", difference=what)
-        return True
+    async def _repeats(self, produced: list[Item], saved_n: int) -> bool:
+        """Whether it has said the same again; with other code it need not.
 
-    async def _published(self, saved_n: int) -> list[tuple[str, int, int, bytes]]:
-        """What this instance's handler has published behind its saved state."""
-        service, instance = self._runner.service.name, self._runner.instance
-        names = [name for name in await self._cell.last_seqs() if topics.says(service, instance, name)]
-        published = []
-        for name, line in await self._cell.read(names, self._base, FOREVER):
-            header = codec.header_of(line)
-            if header.src == instance and header.n > saved_n and header.cause:
-                published.append((name, header.cause, header.root, codec.body_of(line)))
-        return published
+        Raises:
+            ReplayMismatch: it has not, under the same code.
+        """
+        runner = self._runner
+        if runner.outdated:
+            return False
+        what = await first_difference(self._cell, runner, produced, after=self._base, saved_n=saved_n)
+        if what and (
+            runner.config is None or runner.config.code_hash == self._settings.code_hash(runner.config.content)
+        ):
+            raise ReplayMismatch(f"{runner.instance} does not repeat itself: {what}")
+        if what:
+            log.warning("new_segment", reason="the code has changed since", difference=what)
+        return not what
 
     async def _history(self, upto_in: int, upto_obs: int) -> AsyncIterator[Message]:
         """Inputs and own observations behind the position, each in its place, as far as the streams hold them."""
@@ -180,12 +191,16 @@ class Reactor:
     async def _inputs_upto(self, upto: int) -> AsyncIterator[Message]:
         while (after := self._committer.in_seq) < upto and not self._stopping:
             window = min(upto, after + READ_WINDOW)
-            names = [n for n in await self._cell.last_seqs() if topics.covered(self._runner.inputs, n)]
+            inputs = self._runner.inputs
+            names = [n for n in await self._cell.last_seqs() if n == RELOAD.name or topics.covered(inputs, n)]
             for message in await self._cell.read(names, after, window):
                 yield message
                 if self._stopping:
                     return
-            self._committer.in_seq = max(self._committer.in_seq, window)
+                if self._runner.inputs != inputs:
+                    break  # read on from here, with the new ones
+            else:
+                self._committer.in_seq = max(self._committer.in_seq, window)
 
     # -- live
 
@@ -195,14 +210,19 @@ class Reactor:
         await self._tell()
         while not self._stopping:
             patterns = self._runner.inputs
-            self._inbox = await self._cell.subscribe(patterns)
+            self._inbox = await self._cell.subscribe((*patterns, *self._reload.topics))
             fence = (await self._cell.meta()).seq
             async for topic, line in self._history(fence, fence):
                 await self._observe_before((topic,))
-                self._outputs += self._step(topic, line, self._next(topic, line, caught_up=False))
+                header = self._next(topic, line, caught_up=False)
+                if topic == RELOAD.name:
+                    await self._reload.switch(Place(topic, line, header))
+                else:
+                    self._outputs += self._step(topic, line, header)
                 if len(self._outputs) >= FLUSH_ITEMS:
                     await self._flush()
             await self._flush()
+            await self._reload.caught_up()
             self._status.enter("live")
             while self._runner.inputs == patterns and not self._stopping:
                 await self._turn(await self._inbox.take(), fence)
@@ -212,26 +232,46 @@ class Reactor:
     async def _turn(self, messages: list[Message], fence: int) -> None:
         """Handle everything that has come, then look at the clock."""
         names = {topic for topic, _ in messages} if self._watches else set()
+        inputs = self._runner.inputs
         await self._observe_before(names)
         for topic, line in messages:
-            self._receive(topic, line, fence)
+            if topic.startswith(SHELLS):
+                await self._hear(topic, line, fence)
+                await self._observe_before(names)
+            else:
+                self._receive(topic, line, fence)
             if len(self._outputs) >= FLUSH_ITEMS:
                 await self._flush()
                 await self._observe_before(names)  # the server may have taken its time: what was seen is old
-            if self._stopping:
-                break
+            if self._stopping or self._runner.inputs != inputs:
+                break  # what is left is read again, with what the new inputs hold
         await self._flush()
         self._status.in_seq = self._committer.in_seq  # also what has led to nothing yet
         await self._chores()
 
+    async def _hear(self, topic: str, line: bytes, fence: int) -> None:
+        """Take a message of those topics that shells listen to as well."""
+        if topic == RELOAD.name:
+            header = self._due(topic, line, fence)
+            if header is not None:
+                await self._reload.switch(Place(topic, line, header))
+        elif not self._reload.rang(topic):
+            self._receive(topic, line, fence)
+
     def _receive(self, topic: str, line: bytes, fence: int) -> None:
+        header = self._due(topic, line, fence)
+        if header is not None:
+            self._outputs += self._step(topic, line, header)
+
+    def _due(self, topic: str, line: bytes, fence: int) -> codec.Header | None:
+        """The header of a line that has not been handled yet."""
         try:
             header = codec.header_of(line)
         except CodecError as error:
-            self._dead_letter(topic, line, error)
-            return
-        if header.seq > fence and header.seq > self._committer.in_seq:
-            self._outputs += self._step(topic, line, self._next(topic, line, header, caught_up=True))
+            self.dead_letter(topic, line, error)
+            return None
+        new = header.seq > fence and header.seq > self._committer.in_seq
+        return self._next(topic, line, header, caught_up=True) if new else None
 
     def _next(self, topic: str, line: bytes, header: codec.Header | None = None, *, caught_up: bool) -> codec.Header:
         """The header of the line that continues its topic.
@@ -251,7 +291,7 @@ class Reactor:
     def _step(self, topic: str, line: bytes, header: codec.Header) -> list[Item]:
         committer, runner = self._committer, self._runner
         inputs = runner.inputs if runner.is_observation(topic) else None
-        outputs = runner.step(topic, line, header)
+        outputs = [] if topic == RELOAD.name else runner.step(topic, line, header)
         if inputs is not None:
             committer.obs_seq = header.seq
             if runner.inputs != inputs:
@@ -268,7 +308,8 @@ class Reactor:
         self._base = self._committer.in_seq
         self._chain = {topic: seq for topic, seq in self._chain.items() if topics.covered(inputs, topic)}
 
-    def _dead_letter(self, topic: str, raw: bytes, error: CodecError) -> None:
+    def dead_letter(self, topic: str, raw: bytes, error: CodecError) -> None:
+        """Put aside what cannot be read."""
         self._status.dead_letters += 1
         log.warning("dead_letter", topic=topic, error=str(error))
         self._outputs.append(item_of(DeadLetter(self._runner.instance, topic, str(error), readable(raw))))
@@ -326,11 +367,7 @@ class Reactor:
             self._watch_due = now + self._timing.watch_s
             for watch in self._watches:
                 await self._ask(watch)
-        if now >= self._reload_due:
-            self._reload_due = now + self._timing.reload_s
-            if self._settings.changed():
-                await self._adopt_settings()
-            self._status.config_error = self._settings.complaint
+        await self._reload.poll(now)
         if now >= self._journal_due and self._dirty:
             await self._flush()
             await self._record_state()
@@ -344,24 +381,26 @@ class Reactor:
     async def _ask(self, watch: Watch) -> None:
         event = await watch.observe(self._committer.in_seq + 1)
         if event is not None:
-            await self._observe(event)
+            await self.observe(event)
             watch.told(event)
 
-    async def _adopt_settings(self) -> None:
-        """Hand the configuration to the handler if it is another than the one it runs with."""
-        settings, config = self._settings, self._runner.config
-        if config and (config.config_hash, config.code_hash) == (settings.config_hash, settings.code_hash):
-            return
-        self._runner.service.build(settings.content)  # a bad one is refused before anybody hears of it
-        before = self._committer.in_seq + 1
-        await self._observe(
-            ConfigChanged(self._runner.instance, settings.content, settings.config_hash, settings.code_hash, before)
-        )
-        log.info("config_changed", config_hash=settings.config_hash[:12], code_hash=settings.code_hash[:12])
-
-    async def _observe(self, event: Event) -> None:
-        """Commit an observation, then hand it to the handler: nothing outside the log is acted upon unrecorded."""
+    async def say(self, event: Event) -> None:
+        """Publish what the shell has to say, behind what the handler has said."""
         await self._flush()
+        await self._commit([item_of(event)])
+
+    def pass_by(self, place: Place) -> None:
+        """Count a line as handled that is none of the handler's."""
+        self._step(*place)
+
+    async def observe(self, event: Event, place: Place | None = None) -> None:
+        """Commit an observation, then hand it to the handler: nothing outside the log is acted upon unrecorded.
+
+        A line that is passed by with it is in the same commit: no restart comes between the two.
+        """
+        await self._flush()
+        if place is not None:
+            self.pass_by(place)
         item = item_of(event)
         seq = await self._commit([item])
         line = await self._cell.entry(item.topic, seq)
