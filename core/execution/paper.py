@@ -152,8 +152,9 @@ class PaperVenue:
         )
         self._ledger.apply_fill(fill)
         position = self._ledger.positions[order.symbol].view(order.symbol, at.market_ns)
-        ended = [self._keep(gone.update(at.market_ns, RejectReason.REDUCE_ONLY)) for gone in execution.canceled]
-        return fill, self._keep(order.update(at.market_ns)), position, *ended
+        filled = self._keep(order.update(at.market_ns))
+        canceled = [self._keep(gone.update(at.market_ns, RejectReason.REDUCE_ONLY)) for gone in execution.canceled]
+        return fill, filled, position, *canceled
 
     def _answer(self, name: str) -> OrderUpdate | None:
         row = self._ended.get(name)
