@@ -12,6 +12,7 @@ import asyncio
 import json
 import random
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -32,6 +33,23 @@ from tests.chaos.world import ROOT, Ingest, World
 
 CAPTURE = ROOT.parent / "shared" / "data" / "captures" / "binance_spot" / "btcusdt_20240808.gz"
 CAPTURE_SECONDS = 346.0
+
+LIVE = "ETH/USDT"
+EXCHANGE_SPEED = "20"
+EXCHANGE_FAULTS = """\
+- {kind: drop, on: "*@trade", probability: 0.01, times: 0}
+- {kind: double, on: "*@trade", probability: 0.01, times: 0}
+- {kind: swap, on: "*@*", probability: 0.01, times: 0}
+- {kind: drop, on: "*@depth*", probability: 0.01, times: 0}
+- {kind: garbage, on: "*@trade", form: truncated, probability: 0.001, times: 0}
+- {kind: disconnect, on: "*@bookTicker", probability: 0.0005, times: 0}
+- {kind: mute, on: "*@trade", probability: 0.0005, seconds: 6, times: 0}
+- {kind: hold, on: "*@trade", probability: 0.0005, seconds: 2, times: 0}
+- {kind: status, on: "GET /api/v3/*", probability: 0.05, status: 503, times: 0}
+- {kind: garbage, on: "GET /api/v3/*", form: html, probability: 0.03, times: 0}
+- {kind: disconnect, on: "GET /api/v3/*", probability: 0.02, times: 0}
+"""
+"""What the simulated exchange does to its clients, besides being killed."""
 
 T = TypeVar("T")
 
@@ -75,10 +93,14 @@ def run(folder: Path, *, seconds: float, seed: int, loss: float, fork: bool) -> 
     recorded = CAPTURE.is_file()
     synthetic = ("--synthetic", "--speed", "5")
     capture = ("--capture", str(CAPTURE), "--speed", f"{speed:.2f}")
+    feed = "lean" if seed % 2 else "ccxt"
+    port = _free_port()
+    live = ("--venue", "binanceus", "--feed", feed, "--endpoint", f"http://127.0.0.1:{port}")
     ingests = (
         Ingest("BTC/USDT", capture if recorded else synthetic),
         Ingest("ATOM/USDT", ("--synthetic", "--seed", str(seed), "--speed", "5")),
-    )  # fmt: skip
+        Ingest(LIVE, live),
+    )
     recording: tuple[Source, bool] = (
         (CaptureSource(CAPTURE, "BTC/USDT"), True)
         if recorded
@@ -88,15 +110,23 @@ def run(folder: Path, *, seconds: float, seed: int, loss: float, fork: bool) -> 
         "BTC/USDT": recording,
         "ATOM/USDT": (SyntheticSource(SyntheticMarket(atom, seed, usual_price("ATOM/USDT"))), False),
     }
+    eth = next(each for each in config.instruments if each.symbol == LIVE)
+    market = SyntheticMarket(eth, seed, usual_price(LIVE))
     world = World(folder, ingests, loss=loss, seed=seed)
+    faults = folder / "exchange_faults.yaml"
+    faults.write_text(EXCHANGE_FAULTS)
     done: list[str] = []
     wrong: list[str] = []
     try:
-        daemons = world.instances[:4]
+        daemons = world.services
+        world.open_exchange(
+            "--synthetic", "--seed", str(seed), "--symbol", LIVE, "--speed", EXCHANGE_SPEED, "--port", str(port),
+            "--faults", str(faults), "--weight-limit", "12000",
+        )  # fmt: skip
         world.start(*daemons)
         if not world.wait(30, lambda: world.live(*daemons)):
             return {"seed": seed, "wrong": ["the services did not start"], "exits": world.exits}
-        world.start(*world.instances[4:])
+        world.start(*world.sources)
         choice = random.Random(seed)
         halfway = time.monotonic() + seconds / 2
         end = time.monotonic() + seconds
@@ -110,10 +140,11 @@ def run(folder: Path, *, seconds: float, seed: int, loss: float, fork: bool) -> 
         wrong += quiet(world)
         hung = world.terminate()
         wrong += [f"{instance} did not leave when asked" for instance in hung]
-        wrong += oracle.check(world, sources)
+        wrong += oracle.check(world, sources, {LIVE: market})
         return {
             "seed": seed,
             "seconds": seconds,
+            "feed": feed,
             "faults": done,
             "replies lost": world.proxy.losses,
             "exits": world.exits,
@@ -146,7 +177,7 @@ def older_server(world: World, choice: random.Random) -> list[str]:
     if _meta(world).epoch != before.epoch + 1:
         wrong.append("the restore did not raise the epoch")
     world.start(*world.instances)
-    if not world.wait(30, lambda: world.live(*world.instances[:4])):
+    if not world.wait(30, lambda: world.live(*world.services)):
         wrong.append(f"not live after the restore: {_running(world)}")
     return wrong
 
@@ -171,6 +202,12 @@ def _ask(world: World, question: Callable[[RedisCell], Awaitable[T]]) -> T:
     return asyncio.run(ask())
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _meta(world: World) -> Meta:
     return _ask(world, RedisCell.meta)
 
@@ -181,19 +218,19 @@ def _positions(world: World) -> dict[str, int]:
 
 def quiet(world: World) -> list[str]:
     """Leave them alone until the capture has ended, then stop the sources and let the services catch up."""
-    capture = world.instances[4]
+    capture = world.sources[0]
     if not world.wait(120, lambda: world.processes[capture].poll() == 0) and "--capture" in world.ingests[0].arguments:
         return [f"the capture has not ended: {world.health(capture)}"]
     world.restart_server()  # although a source has ended and cannot speak for itself
     going = [name for name in world.instances if world.processes[name].poll() is None]
     if not world.wait(30, lambda: world.live(*going)):
         return [f"not live after the last start of the server: {_running(world)}"]
-    for instance in world.instances[4:]:
+    for instance in world.sources:
         if world.processes[instance].poll() is None:
             world.processes[instance].terminate()
             world.processes[instance].wait(20)
     world.proxy.heal()
-    settled = world.wait(40, lambda: world.live(*world.instances[:4]) and _settled(world))
+    settled = world.wait(40, lambda: world.live(*world.services) and _settled(world))
     return [] if settled else [f"the services did not catch up: {_running(world)}, {_positions(world)}"]
 
 

@@ -34,6 +34,22 @@ def kill_server(world: World, choice: random.Random) -> str:
     return "kill server"
 
 
+def kill_exchange(world: World, choice: random.Random) -> str:
+    """kill -9 of the simulated exchange; it comes back where a real one would stand."""
+    time.sleep(choice.uniform(0, 0.5))
+    world.restart_exchange()
+    return "kill exchange"
+
+
+def freeze_exchange(world: World, choice: random.Random) -> str:
+    """SIGSTOP of the simulated exchange: its sockets are open and say nothing."""
+    if world.exchange is not None:
+        world.exchange.send_signal(signal.SIGSTOP)
+        world.wait(choice.uniform(0.5, 6))
+        world.exchange.send_signal(signal.SIGCONT)
+    return "freeze exchange"
+
+
 def freeze_one(world: World, choice: random.Random) -> str:
     """SIGSTOP of a service for a while."""
     instance = choice.choice(world.instances)
@@ -112,6 +128,8 @@ FAULTS: tuple[tuple[float, Fault], ...] = (
     (2, kill_server),
     (3, freeze_one),
     (0.7, freeze_server),
+    (1, kill_exchange),
+    (0.7, freeze_exchange),
     (0.5, second_here),
     (0.7, second_elsewhere),
     (1, trip_and_clear),

@@ -5,32 +5,39 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from decimal import Decimal
+from itertools import islice, takewhile
 from pathlib import Path
 
 from backtest.journals import Line, read_record
 from backtest.reexecution import Reexecution
 from backtest.services import SERVICES
 from core import codec
-from core.contracts import Event, FillEvent, OrderEvent, OrderIntent, RiskDecision
+from core.contracts import Event, FillEvent, OrderEvent, OrderIntent, OrderUpdate, RiskDecision, TradeEvent
+from core.execution.order_state import TERMINAL
 from core.ledger import PositionBook
+from core.market.records import TradeRecord
 from core.market.source import Source, Tails
+from core.market.synthetic_market import SyntheticMarket
 from core.sequencer.redis import RedisCell
 from tests.chaos.world import World
 
 
-def check(world: World, sources: dict[str, tuple[Source, bool]]) -> list[str]:
+def check(world: World, sources: dict[str, tuple[Source, bool]], markets: dict[str, SyntheticMarket]) -> list[str]:
     """Every oracle.
 
     Args:
         world: the installation, with all services ended and the server running.
         sources: per symbol a fresh source, and whether it has an end.
+        markets: what the simulated exchange traded, per symbol that was heard through its sockets.
     """
     folders = [world.journals, *(path for path in [world.folder / "h2/var/log/njord"] if path.is_dir())]
     record = read_record(folders)
     wrong = [f"{finding.file}: {finding.what}" for finding in record.findings]
     for symbol, (source, ends) in sources.items():
         wrong += _market_data(symbol, source, ends, record.lines)
+    for symbol, market in markets.items():
+        wrong += _live_trades(symbol, market, record.lines)
     wrong += _once(record.lines)
     run = Reexecution(SERVICES, record.lines)
     run.run()
@@ -51,6 +58,29 @@ def _market_data(symbol: str, source: Source, ends: bool, lines: Iterable[Line])
         return []
     first = next((i for i, pair in enumerate(zip(got, expected, strict=False)) if pair[0] != pair[1]), "the end")
     return [f"{symbol}: {len(got)} events published, {len(expected)} expected; they part at {first}"]
+
+
+def _live_trades(symbol: str, market: SyntheticMarket, lines: Iterable[Line]) -> list[str]:
+    """Every trade of the exchange since the first one that was heard, once, in its order, as it was."""
+    instance = "md_ingest." + symbol.replace("/", "")
+    heard = [
+        codec.decode(line.raw, TradeEvent)
+        for line in lines
+        if line.header.src == instance and line.header.type == "TradeEvent"
+    ]
+    if not heard:
+        return [f"{symbol}: no trade was heard"]
+    first, last = int(heard[0].trade_id), int(heard[-1].trade_id)
+    traded = takewhile(
+        lambda trade: trade.trade_id <= last, (each for each in market.records() if isinstance(each, TradeRecord))
+    )
+    truth = [tuple(trade[:5]) for trade in traded if trade.trade_id >= first]
+    got = [(int(trade.trade_id), trade.price, trade.qty, trade.side, trade.ts) for trade in heard]
+    if got == truth:
+        return []
+    part = next((i for i, pair in enumerate(zip(got, truth, strict=False)) if pair[0] != pair[1]), "the end")
+    gaps = sum(line.header.src == instance and line.header.type == "TradeGap" for line in lines)
+    return [f"{symbol}: {len(got)} trades heard of {len(truth)} ({gaps} gaps told); they part at {part}"]
 
 
 _MARKET = {"TradeEvent", "BookEvent", "TickerEvent", "Watermark"}
@@ -87,8 +117,34 @@ def _once(lines: Iterable[Line]) -> list[str]:
         wrong.append("intents and decisions do not pair")
     if allowed != set(ids[OrderEvent]):
         wrong.append("allowed decisions and orders do not pair")
-    if len(ids[FillEvent]) != len(ids[OrderEvent]):
-        wrong.append(f"{len(ids[OrderEvent])} market orders, {len(ids[FillEvent])} fills")
+    return wrong + _ends(lines)
+
+
+def _ends(lines: Iterable[Line]) -> list[str]:
+    """Every order is answered, ends at most once, and its fills add up to what its last update says."""
+    ordered: set[str] = set()
+    last: dict[str, OrderUpdate] = {}
+    filled: dict[str, Decimal] = {}
+    wrong = []
+    for line in lines:
+        match line.header.type:
+            case "OrderEvent":
+                ordered.add(codec.decode(line.raw, OrderEvent).order_id)
+            case "FillEvent":
+                fill = codec.decode(line.raw, FillEvent)
+                filled[fill.order_id] = filled.get(fill.order_id, Decimal(0)) + fill.qty
+            case "OrderUpdate":
+                update = codec.decode(line.raw, OrderUpdate)
+                before = last.get(update.order_id)
+                if before is not None and before.status in TERMINAL and before.status is not update.status:
+                    wrong.append(f"order {update.order_id} went from {before.status} to {update.status}")
+                last[update.order_id] = update
+    wrong += [f"order {name} was never answered" for name in ordered - set(last)]
+    wrong += [
+        f"order {name}: fills of {filled.get(name, 0)}, its last update says {update.cum_qty}"
+        for name, update in last.items()
+        if filled.get(name, Decimal(0)) != update.cum_qty
+    ]
     return wrong
 
 

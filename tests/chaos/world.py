@@ -20,11 +20,13 @@ from core.embedded import EmbeddedServer
 from tests.chaos.proxy import LossyProxy
 
 ROOT = Path(__file__).resolve().parents[2]
-DAEMONS = ("strategy_runner", "risk_engine", "paper_trader", "portfolio_manager")
-BEHIND_PROXY = ("strategy_runner.main", "md_ingest.BTCUSDT", "paper_trader.main")
+DAEMONS = ("strategy_runner", "risk_engine", "paper_trader", "portfolio_manager", "ohlcv_aggregator")
+BEHIND_PROXY = ("strategy_runner.main", "md_ingest.BTCUSDT", "paper_trader.main", "portfolio_manager.main")
 
 CHAOS_PROFILE = """\
 risk:
+  per_order_usd_cap: 1000
+  daily_loss_usd_cap: 5000
   max_intent_age_s: 600
   max_price_age_s: 600
   orders_per_min_cap: 600
@@ -40,6 +42,12 @@ strategies:
     enabled: true
     symbols: ["ATOM/USDT"]
     params: {lookback_periods: 20, breakout_threshold: 0.0002, qty: 1.0}
+  momentum_v1:
+    enabled: true
+    symbols: ["ETH/USDT"]
+    events: ["md.ohlcv.1m.*"]
+    params: {lookback_periods: 1, entry_return: 0.0001, stop_distance: 0.0008, target_distance: 0.0008, retry_s: 1}
+portfolio: {allocations: []}
 """
 
 
@@ -81,6 +89,8 @@ class World:
         self.server.start()
         self.proxy = LossyProxy(self.server.port, probability=self.loss, seed=self.seed)
         self.out = (self.folder / "out.log").open("ab")
+        self.exchange: subprocess.Popen[bytes] | None = None
+        self.exchange_command: list[str] = []
 
     def home(self, host: str) -> Path:
         """The folder of one host, with the shipped configuration and the profile of this test."""
@@ -95,8 +105,16 @@ class World:
         return self.home("h1") / "var" / "log" / "njord"
 
     @property
+    def services(self) -> list[str]:
+        return [f"{name}.main" for name in DAEMONS]
+
+    @property
+    def sources(self) -> list[str]:
+        return [ingest.instance for ingest in self.ingests]
+
+    @property
     def instances(self) -> list[str]:
-        return [f"{name}.main" for name in DAEMONS] + [ingest.instance for ingest in self.ingests]
+        return self.services + self.sources
 
     def spawn(self, instance: str, host: str = "h1") -> subprocess.Popen[bytes]:
         """Start one process."""
@@ -114,6 +132,19 @@ class World:
         command = [sys.executable, "-m", f"apps.{service}", "--config-root", str(home), "--profile", "chaos"]
         command += ["--host", host, *arguments]
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self.out, stderr=self.out)
+
+    def open_exchange(self, *arguments: str) -> None:
+        """Start the simulated exchange; killed and started again it stands where a real one would."""
+        module = [sys.executable, "-m", "apps.sim_exchange", "--config-root", str(self.home("h1"))]
+        self.exchange_command = [*module, *arguments, "--started-at", str(time.time_ns())]
+        self.restart_exchange()
+
+    def restart_exchange(self) -> None:
+        """Kill it without warning, if it runs, and start it again."""
+        if self.exchange is not None:
+            self.exchange.kill()
+            self.exchange.wait()
+        self.exchange = subprocess.Popen(self.exchange_command, cwd=ROOT, stdout=self.out, stderr=self.out)
 
     def start(self, *instances: str) -> None:
         """Start processes and keep them."""
@@ -208,6 +239,10 @@ class World:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
                 process.wait()
+        if self.exchange is not None:
+            self.exchange.send_signal(signal.SIGCONT)
+            self.exchange.kill()
+            self.exchange.wait()
         self.server.send(signal.SIGCONT)
         self.server.kill()
         self.proxy.close()
