@@ -72,9 +72,9 @@ def _live_trades(symbol: str, market: SyntheticMarket, lines: Iterable[Line]) ->
         return [f"{symbol}: no trade was heard"]
     first, last = int(heard[0].trade_id), int(heard[-1].trade_id)
     traded = takewhile(
-        lambda trade: trade.trade_id <= last, (each for each in market.records() if isinstance(each, TradeRecord))
+        lambda trade: int(trade.trade_id) <= last, (each for each in market.records() if isinstance(each, TradeRecord))
     )
-    truth = [tuple(trade[:5]) for trade in traded if trade.trade_id >= first]
+    truth = [(int(trade.trade_id), *trade[1:5]) for trade in traded if int(trade.trade_id) >= first]
     got = [(int(trade.trade_id), trade.price, trade.qty, trade.side, trade.ts) for trade in heard]
     if got == truth:
         return []
