@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from core.contracts import (
+    FillEvent,
     Halt,
     Malformed,
     OrderEvent,
@@ -79,11 +81,27 @@ class Desk:
     def malformed(self, intent_id="", topic="strat.intent", error="qty is 'nan'"):
         return self.say(Malformed(topic, error, intent_id))
 
-    def send(self, qty="1", price=None, side="buy", symbol=SYMBOL, intent_id="", kind=None, root_age_s=0.0):
+    def fill(self, side="buy", qty="1", symbol=SYMBOL, strategy="sma_cross_v1", price="100"):
+        """A fill of one of our orders."""
+        return self.say(FillEvent("o-1", symbol, side, qty, price, 0, self.market_ns, strategy_id=strategy))
+
+    def send(self, qty="1", price=None, side="buy", symbol=SYMBOL, intent_id="", kind=None, root_age_s=0.0, **more):
         """An intent: a limit order where a price is given, else a market order. Returns everything answered."""
         kind = kind or ("market" if price is None else "limit")
         wish = OrderIntent("sma_cross_v1", symbol, side, kind, Decimal(qty), price and Decimal(price), intent_id)
-        return self.say(wish, root_age_s)
+        return self.say(replace(wish, **more), root_age_s)
+
+    def close(self, qty="1", side="sell", **more):
+        """A market order that may only reduce. Returns everything answered."""
+        return self.send(qty, side=side, reduce_only=True, **more)
+
+    def keyed(self, key, side="buy"):
+        """A market order under an idempotency key. Returns everything answered."""
+        return self.send(side=side, idempotency_key=key)
+
+    def fate_of_close(self, qty="1", side="sell", **more):
+        """A close's fate in one word."""
+        return self.ask(qty, side=side, reduce_only=True, **more)
 
     def ask(self, *args, **kwargs):
         """An intent's fate in one word: the reason of the denial, or "allowed" if an order followed."""

@@ -372,6 +372,9 @@ STEPS = st.one_of(
     st.tuples(st.just("halt")),
     st.tuples(st.just("resume")),
     st.tuples(st.just("malformed"), st.sampled_from(["", "i-1", "i-9"])),
+    st.tuples(st.just("fill"), st.sampled_from(["buy", "sell"]), st.sampled_from(["1", "2.5"])),
+    st.tuples(st.just("close"), st.sampled_from(["1", "2.5"]), st.sampled_from(["buy", "sell"])),
+    st.tuples(st.just("keyed"), st.sampled_from(["k-1", "k-2"]), st.sampled_from(["buy", "sell"])),
     st.tuples(
         st.just("send"),
         st.sampled_from(["1", "2.5", "2.501", "0.0005"]),
@@ -409,19 +412,20 @@ ANY = st.decimals(allow_nan=False, allow_infinity=False)
     price=st.none() | ANY | st.integers(1, 100_000).map(lambda ticks: Decimal(ticks).scaleb(-2)),
     last=st.none() | st.floats(min_value=5e-324, max_value=1.7e308) | st.sampled_from([1.0, 99.995, 1e5]),
     side=st.sampled_from(["buy", "sell"]),
-    kind=st.sampled_from(["market", "limit"]),
+    kind=st.sampled_from(["market", "limit", "stop"]),
 )
 def test_no_number_breaks_the_gate_or_its_cap(qty, price, last, side, kind):
     """Whatever numbers an intent carries, it gets a decision, and no order may cost more than the cap."""
     desk = Desk()
     if last is not None:
         desk.trade(last)
-    decision, *orders = desk.send(qty, price, side=side, kind=kind)
+    limit, stop = (None, price) if kind == "stop" else (price, None)
+    decision, *orders = desk.send(qty, limit, side=side, kind=kind, stop_price=stop)
     assert decision.allowed == bool(orders)
     for order in orders:
         assert last is not None or side == "buy"
         market = order.limit_price if last is None else Decimal(repr(last))
-        own = order.limit_price or market
+        own = order.limit_price or order.stop_price or market
         assert order.qty * own >= 5
         assert order.qty * market <= 250
         assert side == "sell" or order.qty * own <= 250
