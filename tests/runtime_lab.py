@@ -172,9 +172,13 @@ class Process:
         self.mirrored += items
 
     async def start(self) -> Process:
-        """Run and wait until it is live."""
+        """Run and wait until it is live and has said what it makes of its configuration."""
+        said = len(self.lab.lines(f"control.ready.{self.instance}"))
         self.run()
-        await eventually(lambda: self.status.state == "live" or self.task.done())
+        await eventually(
+            lambda: (self.status.state == "live" and len(self.lab.lines(f"control.ready.{self.instance}")) > said)
+            or self.task.done()
+        )
         if self.task.done():
             self.task.result()
         return self

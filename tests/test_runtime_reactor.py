@@ -471,7 +471,7 @@ async def test_a_line_that_is_not_its_event_is_put_aside_and_the_handler_is_told
     await process.stop()
     assert lab.decisions("count", "broken") == [("i-1", "1", "1")]
     assert process.status.dead_letters == 1
-    assert codec.header_of(lab.lines(f"control.dead_letter.{ME}")[0]).cause == 3 + 1
+    assert codec.header_of(lab.lines(f"control.dead_letter.{ME}")[0]).cause == 4 + 1
     assert reexecuted_own(lab)[1:] == ([], [])
 
 

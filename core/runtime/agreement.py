@@ -87,7 +87,8 @@ class Agreement:
         self._due = now + CHECK_EVERY_S if waits or wanted else float("inf")  # the next word on it rings
         if waiting != self.waits:
             self.waits = waiting
-            log.info("config_waits", reason=waiting)
+            if waiting:
+                log.info("config_waits", reason=waiting)
         if waits or not wanted or not self.decides:
             return None
         return ConfigApplied(self._settings.config_hash, self._settings.contents)
