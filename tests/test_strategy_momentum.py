@@ -87,6 +87,12 @@ def test_bars_count_as_prices():
     assert [wish.confidence for wish in said if isinstance(wish, Signal)] == [0.5]
 
 
+def test_a_return_at_the_threshold_is_not_above_it():
+    """125 after 100 is a return of exactly 0.25, which is not above 0.25; 157 after 125 is 0.256."""
+    host = desk(params={"lookback_periods": 1, "entry_return": 0.25})
+    assert [len(host.see(trade(price, at_s=1))) for price in (100, 125, 157)] == [0, 0, 1]
+
+
 def test_symbols_have_returns_of_their_own():
     """Prices of another symbol between those of the first change nothing for it."""
     host = desk(symbols=[BTC, ATOM])
