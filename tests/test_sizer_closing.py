@@ -152,6 +152,7 @@ def test_protections_grow_with_the_fills() -> None:
     (whole,) = intents(said)
     assert (whole.qty, cancels(said)) == (10, [])
     desk.restart()
+    assert desk.clock() == []
     assert cancels(desk.decide(whole)) == [order_id(small.intent_id)]
     assert desk.end(small, "CANCELED") == []
     assert desk.clock() == []

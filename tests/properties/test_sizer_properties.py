@@ -99,12 +99,15 @@ def steps() -> st.SearchStrategy[tuple[Any, ...]]:
     """What may happen next."""
     symbol, strategy_id = st.sampled_from(SYMBOLS), st.sampled_from(STRATEGIES)
     intention = st.sampled_from(["OPEN_LONG", "OPEN_LONG", "OPEN_SHORT", "CLOSE_LONG", "CLOSE_SHORT"])
+    confidence = st.sampled_from([1.0, 1.0, 0.3])
     return st.one_of(
         st.tuples(st.just("trade"), symbol, st.sampled_from([90.0, 97.5, 100.0, 100.01, 104.0, 115.0])),
-        st.tuples(st.just("signal"), symbol, strategy_id, intention, st.floats(0.01, 1.0), st.booleans()),
+        st.tuples(st.just("signal"), symbol, strategy_id, intention, confidence, st.booleans()),
         st.tuples(st.just("answer"), st.integers(0, 9), st.sampled_from(["allow", "allow", "allow", "deny"])),
         st.tuples(st.just("fill"), st.integers(0, 9), st.sampled_from(["1", "0.5", "0.1"])),
         st.tuples(st.just("end"), st.integers(0, 9), st.sampled_from(["CANCELED", "EXPIRED"])),
+        st.tuples(st.just("execute")),
+        st.tuples(st.just("execute")),
         st.tuples(st.just("clock")),
     )
 
@@ -190,6 +193,14 @@ class Play:
             said += self.desk.end(order.intent, "FILLED", order.intent.qty)
         return said
 
+    def execute(self) -> list[Event]:
+        """The next intent is allowed, and filled whole if it is no protection."""
+        said = self.answer(0, "allow")
+        for place, order in enumerate(order for order in self.books.orders if order.allowed):
+            if order.intent.type == "market":
+                return said + self.fill(place, "1")
+        return said
+
     def end(self, place: int, status: str) -> list[Event]:
         """The venue ends an order with what it was filled."""
         order = self._allowed(place)
@@ -204,7 +215,7 @@ class Play:
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.lists(steps(), max_size=60))
+@given(st.lists(steps(), min_size=10, max_size=60))
 def test_no_opening_order_exceeds_a_limit(history: list[tuple[Any, ...]]) -> None:
     """Positions and everything on its way, at its worst price, stay within each limit when an order is added.
 
@@ -220,7 +231,7 @@ def test_no_opening_order_exceeds_a_limit(history: list[tuple[Any, ...]]) -> Non
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(steps(), max_size=40), st.sets(st.integers(0, 39), max_size=6))
+@given(st.lists(steps(), min_size=10, max_size=40), st.sets(st.integers(0, 39), min_size=1, max_size=8))
 def test_restarts_change_nothing(history: list[tuple[Any, ...]], restarts: set[int]) -> None:
     """Restored from its memory before any events, the sizer says the same bytes for ever."""
     first, second = Play(), Play()
