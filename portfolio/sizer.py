@@ -24,6 +24,7 @@ from core.contracts import (
     SignalIntention,
     SizingDecision,
     SizingReason,
+    TradeEvent,
     Watermark,
     signal_id,
 )
@@ -64,6 +65,8 @@ class Sizer:
 
     def on_event(self, event: Event, at: At) -> Sequence[Event]:
         """Answer a signal; follow fills, decisions, updates, bars and the clock."""
+        if isinstance(event, TradeEvent):  # most events are; the account has heard it
+            return ()
         answer = Answer(at)
         if isinstance(event, Signal):
             self._on_signal(event, answer)

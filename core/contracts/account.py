@@ -90,8 +90,8 @@ class PortfolioSnapshot(Event):
         timestamp_ns: market time, ns UTC.
         total_equity: cash plus marked positions, quote units.
         strategy_allocations: quote units of equity per strategy id.
-        drift_from_target: relative distance from the target weight, per strategy id.
-        needs_rebalance: whether a drift has passed its threshold.
+        drift_from_target: relative distance from the target weight, per strategy id; 0.05 is 5 % too much.
+        needs_rebalance: whether the policy calls for a rebalance: by a drift, or by the time since there was none.
         cash: quote units.
         realized_pnl: quote units, before fees.
         unrealized_pnl: quote units, at the last trade prices.
