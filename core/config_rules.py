@@ -79,11 +79,11 @@ def _known_strategies(config: Config, sources: Sources) -> Found:
     known = [entry.id for entry in sources.entries]
     for name in config.strategies:
         if name not in known:
-            yield Broken(("strategies", name), f"is no strategy of strategies.yaml; {did_you_mean(name, known)}")
+            yield Broken(("strategies", name), f"is no such strategy; {did_you_mean(name, known)}")
     for index, allocation in enumerate(config.portfolio.allocations):
         name = allocation.strategy_id
         if name not in known:
-            allowed = f", which is no strategy of strategies.yaml; {did_you_mean(name, known)}"
+            allowed = f", no such strategy; {did_you_mean(name, known)}"
             yield Broken(("portfolio", "allocations", index, "strategy_id"), allowed, repr(name))
 
 

@@ -286,7 +286,7 @@ def test_an_override_of_an_unknown_strategy_is_refused(tmp_path: Path) -> None:
     """A typo in an id must not leave a strategy at its old parameters in silence."""
     root = written(tmp_path, strategies=STRATEGIES, demo="strategies: {smaa: {enabled: false}}\n")
     assert refusal(root, "demo") == [
-        "config/demo.yaml:1: strategies.smaa is no strategy of strategies.yaml; did you mean 'sma'? allowed: sma, trend"
+        "config/demo.yaml:1: strategies.smaa is no such strategy; did you mean 'sma'? allowed: sma, trend"
     ]
 
 

@@ -61,7 +61,7 @@ def live_root(tmp_path: Path, **files: str) -> Path:
         ),
         (
             "strategies: {smma: {enabled: false}}",
-            "demo.yaml:1: strategies.smma is no strategy of strategies.yaml; did you",
+            "demo.yaml:1: strategies.smma is no such strategy; did you mean 'sma'",
         ),
     ],
 )

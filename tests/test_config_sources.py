@@ -104,7 +104,7 @@ ALLOCATION_MISTAKES = [
     (
         "strategy_id: trend",
         "strategy_id: trent",
-        "6: portfolio.allocations[1].strategy_id is 'trent', which is no strategy of strategies.yaml; "
+        "6: portfolio.allocations[1].strategy_id is 'trent', no such strategy; "
         "did you mean 'trend'? allowed: sma, trend",
     ),
     ("policy: small", "policy: smal", "9: policy is 'smal'; did you mean 'small'? allowed: small"),
@@ -234,7 +234,7 @@ def test_what_a_variable_holds_is_never_shown(tmp_path: Path) -> None:
         "instruments: [{symbol: '${S}', tick_size: 1, lot_size: 1}]": "instruments[0].symbol is ***; allowed: ",
         "runtime: {at: '${S}'}": "runtime.at: unknown key; ",
         "policy: '${S}'": "policy is ***; allowed: none",
-        "strategies: {'${S}': {}}": "strategies.${S} is no strategy of strategies.yaml; allowed: none",
+        "strategies: {'${S}': {}}": "strategies.${S} is no such strategy; allowed: none",
     }
     for text, expected in wrong.items():
         lines = refusal(written(tmp_path, demo=text + "\n"), "demo", S=secret)

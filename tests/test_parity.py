@@ -211,7 +211,7 @@ def test_a_changed_parameter_is_named(journals):
     report = parity.check([journals], contents(changed))
     assert (report.ok, report.cause) == (False, "configuration")
     assert report.differences > 0
-    assert report.changed_keys == ["strategy_runner: strategies[1].params.qty was 0.5, is 0.4"]
+    assert report.changed_keys == ["strategy_runner: strategies[2].params.qty was 0.5, is 0.4"]
     assert report.first[0].topic == "strat.intent"
 
 
