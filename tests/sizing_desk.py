@@ -71,7 +71,7 @@ class Desk:
         self.manager = self.build()
         self.seq = 0
         self.market_ns = NOON_NS
-        self.said: list[Event] = []
+        self.said: list[Any] = []
 
     def build(self) -> PortfolioManager:
         """A new manager of this configuration."""
@@ -86,7 +86,7 @@ class Desk:
         self.manager.restore(json.loads(saved))
         assert codec.encode_state(self.manager.snapshot()) == saved
 
-    def say(self, event: Event) -> list[Event]:
+    def say(self, event: Event) -> list[Any]:
         """Let an event happen; what the sizer answers."""
         self.seq += 1
         at = At(self.seq, self.seq, self.market_ns, self.seq, self.seq)
@@ -95,28 +95,28 @@ class Desk:
         self.said += said
         return said
 
-    def trade(self, price: float, symbol: str = BTC) -> list[Event]:
+    def trade(self, price: float, symbol: str = BTC) -> list[Any]:
         """A public trade now."""
         return self.say(TradeEvent(symbol, price, 1.0, "buy", self.market_ns))
 
-    def clock(self, seconds: float = 1.0, symbol: str = BTC) -> list[Event]:
+    def clock(self, seconds: float = 1.0, symbol: str = BTC) -> list[Any]:
         """Let the market's time pass."""
         self.market_ns += round(seconds * S)
         return self.say(Watermark(symbol, self.market_ns))
 
-    def signal(self, intention: str, symbol: str = BTC, strategy_id: str = "a", **more: Any) -> list[Event]:
+    def signal(self, intention: str, symbol: str = BTC, strategy_id: str = "a", **more: Any) -> list[Any]:
         """A strategy's opinion."""
         name = more.pop("signal_id", f"s-{self.seq}")
         return self.say(Signal(strategy_id, symbol, intention, signal_id=name, **more))  # type: ignore[arg-type]
 
-    def decide(self, intent: OrderIntent, reason: str = "") -> list[Event]:
+    def decide(self, intent: Any, reason: str = "") -> list[Any]:
         """The gate's answer; a denial if a reason is given."""
         denied: Any = reason or None
         return self.say(
             RiskDecision(intent.intent_id, not reason, denied, strategy_id=intent.strategy_id, symbol=intent.symbol)
         )
 
-    def fill(self, intent: OrderIntent, price: float | str, qty: Decimal | str | None = None) -> list[Event]:
+    def fill(self, intent: Any, price: float | str, qty: Decimal | str | None = None) -> list[Any]:
         """The venue's fill of an order, all of it unless a quantity is given; without a fee."""
         amount = intent.qty if qty is None else Decimal(qty)
         order = order_id(intent.intent_id)
@@ -133,7 +133,7 @@ class Desk:
             )
         )
 
-    def end(self, intent: OrderIntent, status: str, filled: Decimal | str = "0", reason: str = "") -> list[Event]:
+    def end(self, intent: Any, status: str, filled: Decimal | str = "0", reason: str = "") -> list[Any]:
         """The last update of an order."""
         return self.say(
             OrderUpdate(
@@ -149,13 +149,13 @@ class Desk:
             )
         )
 
-    def execute(self, intent: OrderIntent, price: float | str) -> list[Event]:
+    def execute(self, intent: Any, price: float | str) -> list[Any]:
         """Allow an order and fill it whole."""
         said = self.decide(intent)
         said += self.fill(intent, price)
         return said + self.end(intent, "FILLED", intent.qty)
 
-    def opened(self, intention: str = "OPEN_LONG", price: float = 100.0, **more: Any) -> list[Event]:
+    def opened(self, intention: str = "OPEN_LONG", price: float = 100.0, **more: Any) -> list[Any]:
         """Open a position and have it filled at the last trade; what the fill led to."""
         decision, intent = self.signal(intention, **more)
         assert isinstance(decision, SizingDecision)
@@ -164,7 +164,7 @@ class Desk:
         return self.execute(intent, price)
 
 
-def intents(said: list[Event]) -> list[OrderIntent]:
+def intents(said: list[Event]) -> list[Any]:
     """The intents among some outputs."""
     return [each for each in said if isinstance(each, OrderIntent)]
 
@@ -174,7 +174,7 @@ def cancels(said: list[Event]) -> list[str]:
     return [each.order_id for each in said if isinstance(each, CancelIntent)]
 
 
-def decision_in(said: list[Event]) -> SizingDecision:
+def decision_in(said: list[Event]) -> Any:
     """The one decision among some outputs."""
     (decision,) = [each for each in said if isinstance(each, SizingDecision)]
     return decision

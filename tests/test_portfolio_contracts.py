@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -183,7 +184,7 @@ def test_whoever_asks_gets_the_value_at_once() -> None:
     snapshot, today = tell(handler, ValuationTrigger("end of the trading day"), 0.6)
     assert isinstance(snapshot, PortfolioSnapshot)
     assert isinstance(today, PnlDay)
-    assert (snapshot.total_equity, today.pnl) == (50_007.0, 7)
+    assert (snapshot.total_equity, today.pnl) == (50_007.0, Decimal(7))
     assert len(tell(handler, ValuationTrigger("again"), 0.6)) == 2
 
 

@@ -51,6 +51,9 @@ def left_of(opening: Opening, reason: str, qty: str = "1000") -> Decimal:
     return found.qty
 
 
+GROSS: dict[str, Any]
+NET: dict[str, Any]
+QUARTER: dict[str, Any]
 GROSS, NET = {"limits": {"leverage": {"gross": 1}}}, {"limits": {"leverage": {"net": 1}}}
 QUARTER = {"limits": {"concentration": {"max_share": "0.25"}}}
 OTHERS = (held(6_000), held(-3_000, "ETH/USDT", "b"))

@@ -32,8 +32,6 @@ def test_a_signal_becomes_an_order() -> None:
     """10,000 at 100: a market order for 100, with the signal's id as its key, behind the decision that says so."""
     desk = at_100()
     decision, intent = desk.signal("OPEN_LONG", signal_id="s-mine")
-    assert isinstance(decision, SizingDecision)
-    assert isinstance(intent, OrderIntent)
     assert (decision.signal_id, decision.accepted, decision.reason, decision.qty) == ("s-mine", True, None, 100)
     assert decision.intent_ids == (intent.intent_id,)
     assert (intent.side, intent.type, intent.qty, intent.reduce_only) == ("buy", "market", 100, False)
@@ -178,10 +176,11 @@ nothing sold                              | CLOSE_SHORT |         |         | no
 def test_signals_that_are_refused(line: str) -> None:
     """With the last trade at 100. A refusal is an event with its reason, and nothing follows."""
     _, intention, stop, take, reason = (cell.strip() for cell in line.split("|"))
-    prices = {name: Decimal(text) for name, text in (("stop_loss", stop), ("take_profit", take)) if text}
+    prices: dict[str, Any] = {
+        name: Decimal(text) for name, text in (("stop_loss", stop), ("take_profit", take)) if text
+    }
     desk = at_100()
     (decision,) = desk.signal(intention, **prices)
-    assert isinstance(decision, SizingDecision)
     assert (decision.accepted, decision.reason, decision.qty, decision.intent_ids) == (False, reason, 0, ())
     assert next(check.name for check in decision.checks if not check.passed) == reason
 

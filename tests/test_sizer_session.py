@@ -103,7 +103,7 @@ def test_a_fill_is_in_the_next_decision() -> None:
     assert [(fill.strategy_id, fill.qty) for fill in (first, second)] == [("one", 60), ("two", 40)]
     names = [check["name"] for check in session.said(topics.STRAT_SIZING)[1]["checks"]]
     left = dict(zip(names, [check["value"] for check in session.said(topics.STRAT_SIZING)[1]["checks"]], strict=True))
-    assert (Decimal(left["gross_leverage"]), Decimal(left["cash_buffer"])) == (40, 40)
+    assert [Decimal(left[name]) for name in ("gross_leverage", "cash_buffer")] == [40, 40]
 
 
 def test_five_strategies_and_one_trade() -> None:

@@ -48,6 +48,9 @@ class Order:
     filled: Fraction = Fraction(0)
 
 
+NOTHING = Fraction(0)
+
+
 class Books:
     """Another author's account: positions, cash and what is on its way, in fractions and without any of the code."""
 
@@ -88,11 +91,11 @@ class Books:
         assert sum(abs(worth) for _, name, worth in everything if name == symbol) <= SHARE * equity
         assert sum(abs(worth) for owner, _, worth in everything if owner == strategy_id) <= STRATEGY * equity
         sign = 1 if side == "buy" else -1
-        net = sum(sign * worth for *_, worth in held) + sum(max(sign * worth, 0) for *_, worth in pending)
+        net = sum(sign * worth for *_, worth in held) + sum(max(sign * worth, NOTHING) for *_, worth in pending)
         assert net <= NET * equity
         if side == "buy":
             owed = sum(-worth for *_, worth in held if worth < 0)
-            assert self.cash - owed - sum(max(worth, 0) for *_, worth in pending) >= BUFFER * equity
+            assert self.cash - owed - sum(max(worth, NOTHING) for *_, worth in pending) >= BUFFER * equity
 
 
 def steps() -> st.SearchStrategy[tuple[Any, ...]]:
