@@ -17,6 +17,7 @@ import msgspec
 
 from core import topics
 from core.contracts import Event
+from core.contracts.shape import require_shape
 from core.errors import CodecError, ContractError
 
 E = TypeVar("E", bound=Event)
@@ -190,16 +191,14 @@ def to_dict(event: Event) -> dict[str, Any]:
 
 
 def from_dict(event: type[E], values: Mapping[str, Any]) -> E:
-    """Build an event from JSON-ready values; unknown fields are refused.
+    """Build an event from JSON-ready values: the way in from outside, which refuses all that the event's schema does.
 
     Raises:
         CodecError: a field is unknown, missing, of another type, or holds what no event may carry.
     """
-    known = event.__dataclass_fields__  # type: ignore[attr-defined]  # every event is a dataclass
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise CodecError(f"{event.__name__} has no field {unknown[0]!r}; allowed: {', '.join(known)}")
     try:
+        require_shape(event, values)
+        _require_finite(values, event.__name__)
         return msgspec.convert(dict(values), event)
     except (msgspec.ValidationError, ContractError) as error:
         raise CodecError(f"no {event.__name__}: {error}") from None

@@ -23,12 +23,14 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from core import codec
 from core.contracts import Event
+from core.contracts.shape import DECIMAL_PATTERN
 from core.topics import TOPICS
 from scripts.schema_examples import ENVELOPE, EXAMPLES
 
 FOLDER = Path(__file__).resolve().parents[1] / "core" / "contracts" / "schemas"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-DECIMAL = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?([Ee][+-]?[0-9]+)?$"}
+DECIMAL = {"type": ["string", "number"], "pattern": DECIMAL_PATTERN}
+"""We always write a text, which keeps every digit; a number is understood."""
 ANY_SERVICE = "runtime"
 """Producer of what every service's shell says about itself."""
 
