@@ -117,9 +117,11 @@ class Protections:
         )
 
     def on_clock(self, symbol: str, answer: Answer) -> None:
-        """Ask again for what is due."""
-        for key in [key for key in self._plans if key[1] == symbol]:
-            self.follow(key, answer)
+        """Ask again for what is due; nothing else waits for the clock."""
+        failed = [key for key, plan in self._plans.items() if any(leg.failures for leg in plan.legs.values())]
+        for key in failed:
+            if key[1] == symbol:
+                self.follow(key, answer)
 
     def follow(self, key: Key, answer: Answer) -> None:
         """Bring the orders of a position in line with what is held."""
