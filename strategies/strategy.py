@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal
 from inspect import signature
 from typing import Any, ClassVar, Self, Unpack
@@ -103,16 +104,34 @@ class Strategy(StrategyBase):
         return Decimal(repr(position.qty)) if position is not None else Decimal(0)
 
     def buy(
-        self, symbol: str, qty: Decimal, limit_price: Decimal | None = None, stop_price: Decimal | None = None
+        self,
+        symbol: str,
+        qty: Decimal,
+        limit_price: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        *,
+        reduce_only: bool = False,
     ) -> OrderIntent:
-        """An intent to buy: a limit, a stop, or a market order. It is nothing until returned or yielded."""
-        return self._intent(symbol, "buy", qty, limit_price, stop_price)
+        """An intent to buy: a limit, a stop, or a market order. It is nothing until returned or yielded.
+
+        With `reduce_only` it can only buy back what was sold short; see `sell`.
+        """
+        return replace(self._intent(symbol, "buy", qty, limit_price, stop_price), reduce_only=reduce_only)
 
     def sell(
-        self, symbol: str, qty: Decimal, limit_price: Decimal | None = None, stop_price: Decimal | None = None
+        self,
+        symbol: str,
+        qty: Decimal,
+        limit_price: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        *,
+        reduce_only: bool = False,
     ) -> OrderIntent:
-        """An intent to sell: a limit, a stop, or a market order. It is nothing until returned or yielded."""
-        return self._intent(symbol, "sell", qty, limit_price, stop_price)
+        """An intent to sell: a limit, a stop, or a market order. It is nothing until returned or yielded.
+
+        An exit should say `reduce_only`: it can never open, and no cap on opening orders can stop it.
+        """
+        return replace(self._intent(symbol, "sell", qty, limit_price, stop_price), reduce_only=reduce_only)
 
     def open_long(self, symbol: str, **terms: Unpack[Terms]) -> Signal:
         """A signal to buy, sized by the sizer; `price`, `confidence`, `stop_loss`, `take_profit` are optional."""

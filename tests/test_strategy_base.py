@@ -80,6 +80,27 @@ def test_each_event_reaches_its_hook():
     assert listener.heard == ["trade 7", "fill 2 for mine_v1", "second"]
 
 
+def test_an_exit_may_say_that_it_only_reduces():
+    """Orders are ready-made with their type and prices; only one that says so may do nothing but reduce."""
+
+    class Trader(Strategy):
+        strategy_id = "trader"
+
+    trader, qty, price = Trader(context()), Decimal(1), Decimal(9)
+    wishes = [
+        trader.buy(BTC, qty),
+        trader.sell(BTC, qty, price),
+        trader.sell(BTC, qty, stop_price=price, reduce_only=True),
+        trader.buy(BTC, qty, reduce_only=True),
+    ]
+    assert [(wish.side, wish.type, wish.limit_price, wish.stop_price, wish.reduce_only) for wish in wishes] == [
+        ("buy", "market", None, None, False),
+        ("sell", "limit", price, None, False),
+        ("sell", "stop", None, price, True),
+        ("buy", "market", None, None, True),
+    ]
+
+
 @pytest.mark.parametrize("name", HOOKS.values())
 def test_every_hook_may_take_the_context(name):
     """A hook with a second parameter gets the context there."""
