@@ -299,8 +299,8 @@ def test_room_is_bounded_and_closing_always_has_some():
 def test_a_memory_of_before_there_were_stops_is_taken_over():
     """Resting limit orders go on; of positions it says nothing, so there is none that could be reduced."""
     engine = MatchingEngine()
-    row = {"order_id": "b", "strategy_id": "s", "symbol": "BTC/USDT", "side": "buy", "type": "limit", "order_qty": "1"}
-    row |= {"limit_price": "99", "cum_qty": "0", "status": "ACK", "fills": 0}
+    row: dict[str, object] = {"order_id": "b", "strategy_id": "s", "symbol": "BTC/USDT", "side": "buy", "type": "limit"}
+    row |= {"order_qty": "1", "limit_price": "99", "cum_qty": "0", "status": "ACK", "fills": 0}
     engine.restore({"last": {"BTC/USDT": 100.0}, "open": [row]})
     assert play(engine, "a sell market 1 only") == "REJECTED reduce_only"
     assert play(engine, "trade 99") == "b 1 @ 99 maker"

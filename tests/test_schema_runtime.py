@@ -49,7 +49,7 @@ def with_value(values: Any, path: Path, value: Any) -> Any:
     """A copy with another value in one place."""
     if not path:
         return value
-    copy = list(values) if isinstance(values, list) else dict(values)
+    copy: Any = list(values) if isinstance(values, list) else dict(values)
     copy[path[0]] = with_value(copy[path[0]], path[1:], value)
     return copy
 
