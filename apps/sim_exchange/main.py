@@ -51,6 +51,7 @@ from core.sim.tape import SyntheticPast, entered_at, snapshot_first
 log = structlog.get_logger()
 
 WEIGHT_LIMIT = 1200
+PORT_MAX = 65_535
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -221,11 +222,12 @@ async def open_port(runner: web.AppRunner, port: int) -> str:
     Raises:
         ConfigError: the port cannot be used.
     """
+    if not 0 <= port <= PORT_MAX:
+        raise ConfigError(f"--port is {port}; allowed: 0 to {PORT_MAX}")
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", port)
-        await site.start()
-    except (OSError, OverflowError) as error:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+    except OSError as error:
         await runner.cleanup()
-        raise ConfigError(f"--port is {port}: {error}; allowed: a free port, or 0 for any") from None
+        raise ConfigError(f"--port is {port}: {error.strerror}; allowed: a free port, or 0 for any") from None
     return f"http://127.0.0.1:{runner.addresses[0][1]}"

@@ -125,7 +125,7 @@ class Socket:
         self._held: list[bytes] | None = None
         self._swapped: bytes | None = None
         self._timers: list[asyncio.TimerHandle] = []
-        self._closing: asyncio.Task[bool] | None = None
+        self._close_code: int | None = None
 
     @property
     def behind(self) -> int:
@@ -219,11 +219,12 @@ class Socket:
         self._filled.set()
         if len(self._queue) > QUEUE_MAX:
             self._hub.cut_off += 1
-            self.disconnect(ABNORMAL)
+            self._hub.unsubscribe(self, list(self.streams))
+            self._abort()
 
     async def _write(self) -> None:
         with suppress(ClientConnectionResetError):  # the reader ends it
-            while True:
+            while self._close_code is None:
                 await self._filled.wait()
                 self._filled.clear()
                 while self._queue:
@@ -231,6 +232,9 @@ class Socket:
                     self.sent += 1
                     if len(self._queue) == EASY:
                         self._hub.changed()
+        if self._close_code not in {None, ABNORMAL}:
+            await self._ws.close(code=self._close_code or 0)
+        self._abort()
 
     async def _ping(self) -> None:
         with suppress(ClientConnectionResetError):
@@ -240,14 +244,16 @@ class Socket:
                     await self._ws.ping(b"%d" % (time.time_ns() // 1_000_000))
 
     def disconnect(self, code: int) -> None:
-        """End it: with a close frame, or without a word for 1006."""
-        self._queue.clear()
+        """End it behind what it was told already: with a close frame, or without a word for 0 and 1006."""
         self._hub.unsubscribe(self, list(self.streams))
-        if code in {0, ABNORMAL}:
-            if self._request.transport is not None:
-                self._request.transport.abort()
-        elif self._closing is None:
-            self._closing = asyncio.create_task(self._ws.close(code=code))
+        self._close_code = code or ABNORMAL
+        self._mute = True
+        self._filled.set()
+        self._later(CLOSE_S, self._abort)  # whoever does not read does not keep it open
+
+    def _abort(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
     def _later(self, seconds: float, back: Callable[[], None]) -> None:
         if seconds:
@@ -255,11 +261,10 @@ class Socket:
 
     def _go_mute(self, fault: Fault, data: bytes) -> None:
         self._mute = True
-        self._queue.clear()
         self._later(fault.seconds, self._speak)
 
     def _speak(self) -> None:
-        self._mute = False
+        self._mute = self._close_code is not None
 
     def _freeze(self, fault: Fault, data: bytes) -> None:
         self._go_mute(fault, data)
