@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import ccxt
 import ccxt.pro
@@ -40,6 +40,10 @@ KEY = "public"
 """Sent to an endpoint of our own: this client does not ask for past trades without a key."""
 
 Row = Mapping[str, Any]
+Answer = TypeVar("Answer")
+
+_UNREADABLE = (TypeError, ValueError, KeyError, IndexError, AttributeError)
+"""What reading a broken answer raises; ContractError is a ValueError."""
 
 
 class CcxtVenue:
@@ -160,7 +164,7 @@ class CcxtVenue:
     def _hear(self, ear: Ear, read: Callable[..., Record | None], row: Row, *at: int) -> None:
         try:
             record = read(row, *at)
-        except (TypeError, ValueError, KeyError, IndexError) as error:
+        except _UNREADABLE as error:
             ear.broken(self._name, f"no usable message: {_words(error)}", repr(row).encode()[:2000])
         else:
             ear.hear(record)
@@ -197,13 +201,14 @@ class CcxtVenue:
         """The book now; only its id is of use, and only where it can be compared with that of the stream."""
         if not self.contiguous:
             return None
-        return self._whole_book(await self._asked(symbol, lambda c: c.fetch_order_book(symbol, levels)))
+        answer = await self._asked(symbol, lambda c: c.fetch_order_book(symbol, levels))
+        return self._readable(self._whole_book, answer)
 
     async def time_ns(self) -> int | None:
         """The venue's time: by the date of its last answer where it has no request for that."""
         client = self._requests
         if client.has.get("fetchTime"):
-            return int(await self._asked("", lambda c: c.fetch_time())) * NS_PER_MS
+            return self._readable(int, await self._asked("", lambda c: c.fetch_time())) * NS_PER_MS
         date = (client.last_response_headers or {}).get("Date")
         return None if date is None else int(parsedate_to_datetime(date).timestamp()) * 10**9
 
@@ -223,18 +228,22 @@ class CcxtVenue:
             raise VenueTrouble(f"{self._name}: {_words(error)}") from None
 
     async def _market(self, symbol: str) -> None:
-        """Know the venue's markets.
+        """Know the venue's markets; one that it does not name is asked for twice, because an answer may be broken.
 
         Raises:
             ConfigError: this is none of them.
         """
         async with self._loading:
-            if not self._requests.markets:
-                await self._asked("", lambda c: c.load_markets())
-        if symbol not in self._requests.markets:
-            near = get_close_matches(symbol, list(self._requests.markets), 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"--symbol is {symbol!r}; allowed: a market of {self._name}{hint}")
+            for again in (False, True):
+                if again or not self._requests.markets:
+                    await self._asked("", lambda c: c.load_markets(reload=True))
+                if symbol in self._requests.markets:
+                    return
+        if not self._requests.markets:
+            raise VenueTrouble(f"{self._name} names no market at all")
+        near = get_close_matches(symbol, list(self._requests.markets), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"--symbol is {symbol!r}; allowed: a market of {self._name}{hint}")
 
     def _heed(self, client: Any, error: Exception) -> None:
         if isinstance(error, (ccxt.DDoSProtection, ccxt.RateLimitExceeded)):
@@ -246,10 +255,14 @@ class CcxtVenue:
 
     def _trades(self, rows: Sequence[Row]) -> list[TradeRecord]:
         recv_ns = time.time_ns()
+        return self._readable(lambda answer: [self._trade(row, recv_ns) for row in answer], rows)
+
+    def _readable(self, read: Callable[[Any], Answer], answer: Any) -> Answer:
+        """What an answer says; this client hands on whatever the venue has sent."""
         try:
-            return [self._trade(row, recv_ns) for row in rows]
-        except (TypeError, ValueError, KeyError) as error:
-            raise VenueTrouble(f"{self._name} answered with a trade that cannot be read: {_words(error)}") from None
+            return read(answer)
+        except _UNREADABLE as error:
+            raise VenueTrouble(f"{self._name} answered with what cannot be read: {_words(error)}") from None
 
     def _trade(self, row: Row, recv_ns: int) -> TradeRecord:
         side: Side = "sell" if row["side"] == "sell" else "buy"
