@@ -26,7 +26,7 @@ from core.market.synthetic_market import SyntheticMarket
 from core.runner import item_of
 from tests.strategy_desk import BTC, entry
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[1]
 CAPTURES = ROOT.parent / "shared" / "data" / "captures" / "binance_spot"
@@ -89,7 +89,7 @@ def synthetic() -> Source:
 # How the market is made, how many minutes of it are used, and what the strategies run on.
 MARKETS: dict[str, tuple[Any, int, str]] = {
     "synthetic trades": (synthetic, 10, "md.trades.*"),
-    "synthetic bars": (synthetic, 60, "md.ohlcv.1m.*"),
+    "synthetic bars": (synthetic, 40, "md.ohlcv.1m.*"),
     "capture of 8 August": (lambda: capture("btcusdt_20240808.gz"), 10, "md.trades.*"),
     "capture of 9 August": (lambda: capture("btcusdt_20240809.gz"), 10, "md.trades.*"),
 }
@@ -117,6 +117,7 @@ def said(market: str) -> dict[str, list[dict[str, Any]]] | None:
         entry(name, f"{SAMPLES}.{path}", events=[topic], params=params) for name, path, params in listed
     ]
     contents["risk_engine"]["risk"]["orders_per_min_cap"] = 10_000  # six strategies share what is meant for one
+    contents["portfolio_manager"]["portfolio"]["allocations"] = []  # the whole capital is everybody's
     kernel = Kernel(SERVICES)
     kernel.configure(contents)
     kernel.publish("risk_engine.main", [item_of(Resume("risk_engine.main", "clear", 1))])

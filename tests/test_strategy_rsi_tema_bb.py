@@ -123,7 +123,7 @@ def test_a_position_worth_more_than_one_order_is_closed_in_pieces():
 
 
 def test_the_pieces_of_one_position_are_not_those_of_the_next():
-    """A close is denied twice as worth too much, then somebody closes for it: the next position is closed in one piece."""
+    """A close is denied twice as worth too much, then somebody closes for it: the next position goes in one piece."""
     host, said, denied = desk(params={"long_only": True}), [], 0
     for second, step in enumerate(STEPS):
         for wish in host.see(trade(step["price"], at_s=second)):
