@@ -108,7 +108,7 @@ def test_later_sources_win_and_mappings_are_merged(tmp_path: Path) -> None:
     assert config.risk.per_order_usd_cap == 100  # environment over profile over base
     assert config.risk.daily_loss_usd_cap == 190  # profile over default
     assert config.risk.orders_per_min_cap == 20  # base
-    assert (config.fees.maker_bps, config.fees.taker_bps) == (3, 2)  # profile over portfolio, portfolio over default
+    assert [config.fees.maker_bps, config.fees.taker_bps] == [3, 2]  # profile over portfolio, portfolio over default
     assert config.portfolio.id == "mine"
     assert config.portfolio.total_capital == 8  # secrets over profile
     assert config.redis.url == "redis://:hidden@h:1/0"

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.config import Config, load_config
+from core.execution.paper import PaperSettings
+from core.risk.policy import Sizing
 from tests.test_config import BASE, STRATEGIES, refusal, written
 
 PORTFOLIO = """\
@@ -49,7 +51,7 @@ def test_the_portfolio_file_gives_capital_account_fees_and_policy(tmp_path: Path
         -1,
         Decimal("7.5"),
     )
-    assert (config.policy.sizing.method, config.policy.sizing.equity) == ("fixed_equity", 20)
+    assert config.policy.sizing == Sizing("fixed_equity", equity=Decimal(20))
     assert [path.name for path in config.files] == ["base.yaml", "portfolio.yaml", "small.yaml", "strategies.yaml"]
 
 
@@ -194,8 +196,8 @@ def test_references_work_in_every_file_and_through_aliases(tmp_path: Path) -> No
         **{"FAST": "3", "PASS": "p", "EQUITY": "11"},
     }
     config = load_config(root, "demo", environ=environ)
-    assert (config.risk.per_order_usd_cap, config.risk.daily_loss_usd_cap) == (170, 170)
-    assert (config.portfolio.total_capital, config.policy.sizing.equity) == (9000.0, 11)
+    assert config.risk.per_order_usd_cap == config.risk.daily_loss_usd_cap == 170
+    assert [config.portfolio.total_capital, float(config.policy.sizing.equity)] == [9000.0, 11.0]
     assert (config.account.name, config.redis.url) == ("desk", "redis://:p@h/0")
     assert config.strategy_entries[0]["params"]["fast"] == 3
 
