@@ -134,7 +134,7 @@ def test_the_book_takes_changes_in_order_and_levels_go_at_zero():
     """What is older than the book changes nothing."""
     rest = played(
         DepthRecord("snapshot", 0, 10, ((99.0, 1.0), (98.0, 2.0)), ((101.0, 3.0),), 0, START_NS),
-        delta(8, 10, ((99.0, 7.0),), ()),
+        delta(8, 10, ((98.0, 7.0),), ()),
         delta(11, 12, ((99.0, 0.0), (97.0, 4.0)), ((100.5, 1.0),), 1),
     )
     assert rest.answer("depth", {"symbol": "BTCUSDT", "limit": "2"}).body == {
