@@ -27,6 +27,7 @@ from core.runner import Item
 from core.runtime.observers import Settings
 from core.runtime.reactor import Timing
 from core.sequencer.memory import MemoryCell
+from core.source_code import LoadedCode
 from tests.contract.test_cell import Instance
 from tests.runtime_lab import BTC, Crash, Faults, Lab, eventually, lost
 
@@ -151,7 +152,14 @@ class Desk(Lab):
 
 
 @pytest.fixture
-async def desk(tmp_path):
+def code(monkeypatch):
+    """The code is what it is, whoever edits it while the tests run."""
+    same = LoadedCode()
+    monkeypatch.setattr("core.runtime.observers.LoadedCode", lambda plugins: same)
+
+
+@pytest.fixture
+async def desk(tmp_path, code):
     made = Desk(tmp_path)
     yield made
     await made.close()
@@ -230,7 +238,7 @@ async def test_a_change_that_is_taken_back_changes_nothing(desk):
     assert (desk.reloads(), [len(desk.changes(name)) for name in SAID]) == ([], [1, 1, 1])
 
 
-async def test_hosts_that_read_different_files_do_not_change(tmp_path):
+async def test_hosts_that_read_different_files_do_not_change(tmp_path, code):
     """The other host's files are still the old ones: it is named, and the change waits for it."""
     desk = Desk(tmp_path / "h1")
     elsewhere = Desk(tmp_path / "h2", server=desk.server)
@@ -349,7 +357,7 @@ async def test_a_gate_that_starts_does_not_wait_for_the_others(desk):
     assert [factor for _, factor in desk.factors(GATE)][-3:] == [5, 5, 5]
 
 
-async def test_one_that_is_dead_holds_nobody_back_for_long(tmp_path):
+async def test_one_that_is_dead_holds_nobody_back_for_long(tmp_path, code):
     """Killed and not started again: once its lease is over, the others change without it."""
     now = [10**18]
     desk = Desk(tmp_path, lambda: now[0])
@@ -372,7 +380,7 @@ async def test_one_that_is_dead_holds_nobody_back_for_long(tmp_path):
 
 @pytest.mark.parametrize("name", [GATE, STRATEGIES])
 @pytest.mark.parametrize("kind", ["kill before", "kill after", "lost before", "lost after"])
-async def test_a_fault_at_any_commit_ends_with_all_on_one_configuration(tmp_path, name, kind):
+async def test_a_fault_at_any_commit_ends_with_all_on_one_configuration(tmp_path, code, name, kind):
     """Whoever fails at whichever commit behind the change, all end with the new configuration, and parity is 0."""
     for at in range(1, 12):
         desk = Desk(tmp_path / str(at))
@@ -393,9 +401,10 @@ async def one_faulty_change(desk, name, kind, at):
     while not (desk.runs_with(NEW) and faults.left <= 0) and desk.trades < 60:
         await desk.trade_on()
         await asyncio.sleep(0.001)
-        if process.task.done() and desk.alive[name] is process:
-            assert isinstance(process.task.exception(), Crash)
-            await desk.begin(name)
+        await revive(desk, name)
+    if kind.startswith("kill"):
+        await process.ended()
+    await revive(desk, name)
     await eventually(lambda: desk.runs_with(NEW))
     await desk.trade_on(3)
     await desk.heard()
@@ -408,6 +417,14 @@ async def one_faulty_change(desk, name, kind, at):
         assert {factor for cause, factor in desk.factors(other) if cause > places[-1]} == {NEW[other]["factor"]}
     assert desk.wrong() == ([], [])
     return faults.left <= 0
+
+
+async def revive(desk, name):
+    """Start a service again if it has been killed."""
+    task = desk.alive[name].task
+    if task.done():
+        assert isinstance(task.exception(), Crash)
+        await desk.begin(name)
 
 
 # -- a recorded configuration that the code cannot run with
