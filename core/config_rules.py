@@ -42,7 +42,7 @@ class Broken(NamedTuple):
 Found = Iterable[Broken]
 
 MOUNTS = Path("/proc/self/mounts")
-_EMPTIED = tuple(map(Path, ("/run", "/var/run", "/tmp", "/dev/shm")))
+_EMPTIED = tuple(map(Path, ("/run", "/var/run", "/tmp")))
 _IN_MEMORY = {"tmpfs", "ramfs"}
 _CAPITAL = ("portfolio", "total_capital")
 _DAY_CAP = ("risk", "daily_loss_usd_cap")

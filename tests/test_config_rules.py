@@ -23,6 +23,12 @@ risk: {daily_loss_usd_cap: 210}
 paths: {state_dir: /var/lib/njord, journal_dir: /var/log/njord}
 """
 LIVE_SWITCH = LIVE.replace("{daily", "{kill_switch_file: /var/lib/njord/halt, daily")
+LASTING = {
+    "NJORD__PATHS__STATE_DIR": "/var/lib/njord",
+    "NJORD__PATHS__JOURNAL_DIR": "/var/log/njord",
+    "NJORD__RISK__KILL_SWITCH_FILE": "/var/lib/njord/halt",
+}
+"""What live trading needs even where this project itself lies in a folder that a reboot empties."""
 ALLOCATION = "{strategy_id: sma, target_weight: 1, min_capital: 1000, max_capital: 9000}"
 ALLOCATIONS = f"portfolio:\n  total_capital: 5000\n  allocations:\n    - {ALLOCATION}\n"
 
@@ -226,19 +232,22 @@ def test_live_trading_wants_secrets_encrypted(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_shipped_profile_loads_and_every_service_takes_its_part(profile: str) -> None:
     """No documented `--profile` ends in an error."""
-    config = load_config(ROOT, profile, environ={})
+    config = load_config(ROOT, profile, environ=LASTING)
     for service in SERVICES:
         service.build(content_for(service.name, config))
     assert config.app.env == {"demo": "paper"}.get(profile, profile)
 
 
-def test_the_profiles_keep_out_of_each_others_way() -> None:
+def test_the_profiles_keep_out_of_each_others_way(tmp_path: Path) -> None:
     """dev and live have cells and journals of their own; only dev has another kill switch."""
-    dev, paper, live = (load_config(ROOT, profile, environ={}) for profile in ("dev", "paper", "live"))
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "config" / "live.yaml").rename(tmp_path / "config" / "copy.yaml")  # may say that it is not live:
+    names = {"dev": {}, "paper": {}, "copy": {"NJORD__APP__ENV": "paper"}}  # live refuses folders such as this one
+    dev, paper, live = (load_config(tmp_path, name, environ=environ) for name, environ in names.items())
     assert len({config.redis.cell for config in (dev, paper, live)}) == 3
     for key in ("journal_dir", "log_dir", "run_dir"):
         assert len({getattr(config.paths, key) for config in (dev, paper, live)}) == 3
-    assert paper.kill_switch_file == live.kill_switch_file == load_config(ROOT, environ={}).kill_switch_file
+    assert paper.kill_switch_file == live.kill_switch_file == load_config(tmp_path, environ={}).kill_switch_file
     assert paper.risk.kill_switch_key == live.risk.kill_switch_key
     assert dev.kill_switch_file != paper.kill_switch_file
     assert dev.risk.kill_switch_key != paper.risk.kill_switch_key
@@ -247,7 +256,7 @@ def test_the_profiles_keep_out_of_each_others_way() -> None:
 
 def test_live_is_smaller_than_paper() -> None:
     """Each cap and each age is tighter, and a full position passes the gate whichever strategy opens it."""
-    paper, live = (load_config(ROOT, profile, environ={}) for profile in ("paper", "live"))
+    paper, live = (load_config(ROOT, profile, environ=LASTING) for profile in ("paper", "live"))
     for key in ("per_order_usd_cap", "daily_loss_usd_cap", "orders_per_min_cap", "max_price_age_s", "max_intent_age_s"):
         assert getattr(live.risk, key) < getattr(paper.risk, key)
     for config in (paper, live):

@@ -46,11 +46,7 @@ def test_the_portfolio_file_gives_capital_account_fees_and_policy(tmp_path: Path
     config = load_config(desk(tmp_path), environ={})
     assert [each.strategy_id for each in config.portfolio.allocations] == ["sma", "trend"]
     assert config.portfolio.contract().total_capital == 1000.0
-    assert (config.paper.account, config.paper.maker_fee_bps, config.paper.taker_fee_bps) == (
-        "desk",
-        -1,
-        Decimal("7.5"),
-    )
+    assert config.paper == PaperSettings("desk", Decimal(-1), Decimal("7.5"))
     assert config.policy.sizing == Sizing("fixed_equity", equity=Decimal(20))
     assert [path.name for path in config.files] == ["base.yaml", "portfolio.yaml", "small.yaml", "strategies.yaml"]
 
@@ -179,7 +175,7 @@ def test_a_reference_is_typed_like_the_text_that_it_stands_for(tmp_path: Path) -
 
 
 def test_references_work_in_every_file_and_through_aliases(tmp_path: Path) -> None:
-    """Base, portfolio, profile, strategies, policy and secrets; an alias is replaced once."""
+    """Base, portfolio, profile, strategies, policy and secrets."""
     root = with_policy(
         written(
             tmp_path,
@@ -211,6 +207,13 @@ REFERENCE_MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "expected"), REFERENCE_MISTAKES)
+def test_an_alias_is_replaced_once(tmp_path: Path) -> None:
+    """What a variable holds is taken as it is at both ends of an alias."""
+    root = written(tmp_path, demo="account:\n  name: &name ${NAME}\nportfolio:\n  id: *name\n")
+    config = load_config(root, "demo", environ={"NAME": "${OTHER}"})
+    assert (config.account.name, config.portfolio.id) == ("${OTHER}", "${OTHER}")
+
+
 def test_a_reference_that_leads_nowhere_is_named(tmp_path: Path, text: str, expected: str) -> None:
     """File, line, key and variable: it is never taken for an empty text."""
     root = written(tmp_path, base=BASE + f"redis:\n  cell: {text}\n", demo="account: {name: '${ALSO}'}\n")
