@@ -198,6 +198,13 @@ def test_references_work_in_every_file_and_through_aliases(tmp_path: Path) -> No
     assert config.strategy_entries[0]["params"]["fast"] == 3
 
 
+def test_an_alias_is_replaced_once(tmp_path: Path) -> None:
+    """What a variable holds is taken as it is at both ends of an alias."""
+    root = written(tmp_path, demo="account:\n  name: &name ${NAME}\nportfolio:\n  id: *name\n")
+    config = load_config(root, "demo", environ={"NAME": "${OTHER}"})
+    assert (config.account.name, config.portfolio.id) == ("${OTHER}", "${OTHER}")
+
+
 REFERENCE_MISTAKES = [
     ("${NOPE}", "the variable NOPE is not set; set it, or write ${NOPE:-text} with what counts without it"),
     ("x${nope_2}y", "the variable nope_2 is not set; set it, or write ${nope_2:-text} with what counts without it"),
@@ -207,13 +214,6 @@ REFERENCE_MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "expected"), REFERENCE_MISTAKES)
-def test_an_alias_is_replaced_once(tmp_path: Path) -> None:
-    """What a variable holds is taken as it is at both ends of an alias."""
-    root = written(tmp_path, demo="account:\n  name: &name ${NAME}\nportfolio:\n  id: *name\n")
-    config = load_config(root, "demo", environ={"NAME": "${OTHER}"})
-    assert (config.account.name, config.portfolio.id) == ("${OTHER}", "${OTHER}")
-
-
 def test_a_reference_that_leads_nowhere_is_named(tmp_path: Path, text: str, expected: str) -> None:
     """File, line, key and variable: it is never taken for an empty text."""
     root = written(tmp_path, base=BASE + f"redis:\n  cell: {text}\n", demo="account: {name: '${ALSO}'}\n")
