@@ -145,7 +145,7 @@ def test_a_live_configuration_that_keeps_every_rule_is_accepted(tmp_path: Path) 
         (
             "journal_dir: /var/log/njord",
             "journal_dir: /run/njord",
-            "config/live.yaml:4: paths.journal_dir is '/run/njord'; allowed in live trading: a place that a reboot "
+            "config/live.yaml:4: paths.journal_dir is '/run/njord'; allowed in live trading: a place that a "
             "does not empty",
         ),
     ],
@@ -181,8 +181,8 @@ def test_live_trading_keeps_nothing_in_memory(tmp_path: Path) -> None:
         pytest.skip("no file system in memory here")
     (line,) = refusal(live_root(tmp_path, live=LIVE_SWITCH.replace("/var/lib/njord/halt", f"{memory}/a/halt")), "live")
     assert line == (
-        "config/live.yaml:3: risk.kill_switch_file is '/dev/shm/a/halt'; allowed in live trading: a place that a reboot "
-        "does not empty"
+        "config/live.yaml:3: risk.kill_switch_file is '/dev/shm/a/halt'; allowed in live trading: a place that a "
+        "reboot does not empty"
     )
 
 
