@@ -146,7 +146,7 @@ def test_a_live_configuration_that_keeps_every_rule_is_accepted(tmp_path: Path) 
             "journal_dir: /var/log/njord",
             "journal_dir: /run/njord",
             "config/live.yaml:4: paths.journal_dir is '/run/njord'; allowed in live trading: a place that a "
-            "does not empty",
+            "reboot does not empty",
         ),
     ],
 )
