@@ -55,8 +55,8 @@ async def test_a_trade_and_an_intent_become_a_position(floor):
     (position,) = floor.events("positions.snapshot")
     assert (position["symbol"], position["qty"], position["avg_price"]) == (BTC, 0.5, 100.0)
     snapshot = floor.events("portfolio.snapshot")[-1]
-    assert snapshot["total_equity"] == 9999.95  # 10,000 less the fee
-    assert snapshot["cash"] == 9949.95
+    assert snapshot["total_equity"] == 49999.95  # 50,000 less the fee
+    assert snapshot["cash"] == 49949.95
     assert snapshot["positions"] == {BTC: 0.5}
 
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from core.contracts import DenialReason, OHLCVBar, OrderIntent, OrderStatus, RiskDecision
+from core.contracts import OHLCVBar, OrderIntent, OrderStatus
 from core.errors import ConfigError
 from strategies.samples.rsi_tema_bb import RsiTemaBb
 from tests.golden_rsi_tema_bb import FILE, lines
-from tests.strategy_desk import BTC, START_NS, Desk, content, entry, fill, intents, trade, update
+from tests.strategy_desk import BTC, START_NS, Desk, content, entry, intents, trade, update
 
 HEAD, *STEPS = [json.loads(line) for line in FILE.read_text().splitlines()]
 FIRST = next(index for index, step in enumerate(STEPS) if step["expect"])
@@ -97,49 +97,6 @@ def test_an_order_that_expires_half_filled_is_closed_for_what_it_got():
         if len(said) == 2:
             break
     assert said == [("buy", "0.5"), ("sell", "0.2")]
-
-
-def test_a_position_worth_more_than_one_order_is_closed_in_pieces():
-    """Not the whole 0.5 may be sold at once: five seconds later half of it, then the other half, without a pause."""
-    host, said, denied = desk(params={"long_only": True}), [], 0
-    for second, step in enumerate(STEPS):
-        for wish in host.see(trade(step["price"], at_s=second)):
-            assert isinstance(wish, OrderIntent)
-            said.append((second, wish.side, f"{wish.qty.normalize():f}"))
-            if wish.side == "sell" and not denied:
-                denied = second
-                cap = DenialReason.PER_ORDER_CAP
-                host.see(RiskDecision(wish.intent_id, False, cap, strategy_id="rsi_v1", symbol=BTC))
-            else:
-                host.allow(wish)
-                host.execute(wish, step["price"])
-        if len(said) == 4:
-            break
-    assert said[1:] == [
-        (denied, "sell", "0.5"),
-        (denied + 5, "sell", "0.25"),
-        (denied + 6, "sell", "0.25"),
-    ]
-
-
-def test_the_pieces_of_one_position_are_not_those_of_the_next():
-    """A close is denied twice as worth too much, then somebody closes for it: the next position goes in one piece."""
-    host, said, denied = desk(params={"long_only": True}), [], 0
-    for second, step in enumerate(STEPS):
-        for wish in host.see(trade(step["price"], at_s=second)):
-            assert isinstance(wish, OrderIntent)
-            said.append((wish.side, f"{wish.qty.normalize():f}"))
-            if wish.side == "sell" and denied < 2:
-                denied += 1
-                cap = DenialReason.PER_ORDER_CAP
-                host.see(RiskDecision(wish.intent_id, False, cap, strategy_id="rsi_v1", symbol=BTC))
-                if denied == 2:
-                    host.see(fill("rsi_v1", "sell", "0.5", "100"))
-            else:
-                host.allow(wish)
-                host.execute(wish, step["price"])
-    assert said[4] == ("sell", "0.5")
-    assert said[:4] == [("buy", "0.5"), ("sell", "0.5"), ("sell", "0.25"), ("buy", "0.5")]
 
 
 def test_a_canceled_order_does_not_end_it():

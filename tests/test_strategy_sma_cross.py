@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.contracts import DenialReason, OHLCVBar, OrderIntent, OrderStatus, RiskDecision, TradeEvent, intent_id
+from core.contracts import OHLCVBar, OrderIntent, OrderStatus, TradeEvent, intent_id
 from core.errors import ConfigError
 from strategies.samples.sma_cross import SmaCross
 from tests.strategy_desk import BTC, START_NS, Desk, content, entry, fill, intents, trade, update
@@ -105,26 +105,15 @@ def test_a_rejected_close_is_tried_again_a_minute_later():
     assert said == [[], [], [("sma_v1", "sell", "0.5")]]
 
 
-def test_a_position_worth_more_than_one_order_is_closed_in_pieces():
-    """Neither the whole 0.5 nor 0.25 may be sold at once: a minute between the attempts, then 0.125 four times over."""
+def test_its_exit_only_reduces():
+    """An entry may be capped; what closes says so, and no cap on opening orders can stop it."""
     host, intent = bought()
+    assert not intent.reduce_only
     host.allow(intent)
     host.execute(intent, 12)
     host.see(trade(12, at_s=7))
-    said = []
-    for second in (8, 67, 68, 127, 128, 129, 130, 131, 132):
-        for close in host.see(trade(11, at_s=second)):
-            assert isinstance(close, OrderIntent)
-            said.append((second, f"{close.qty.normalize():f}"))
-            if close.qty > Decimal("0.125"):
-                cap = DenialReason.PER_ORDER_CAP
-                host.see(RiskDecision(close.intent_id, False, cap, strategy_id="sma_v1", symbol=BTC))
-            else:
-                host.allow(close)
-                host.execute(close, 11)
-        host = host.restarted()
-    pieces = [(second, "0.125") for second in (128, 129, 130, 131)]
-    assert said == [(8, "0.5"), (68, "0.25"), *pieces]
+    [close] = host.see(trade(11, at_s=8))
+    assert (close.side, close.qty, close.reduce_only) == ("sell", Decimal("0.5"), True)
 
 
 def test_news_of_another_order_does_not_end_the_waiting():

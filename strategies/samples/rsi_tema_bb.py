@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.contracts import DenialReason, FillEvent, OHLCVBar, OrderStatus, OrderUpdate, RiskDecision, TradeEvent
+from core.contracts import FillEvent, OHLCVBar, OrderUpdate, RiskDecision, TradeEvent
 from core.contracts.base import refuse, set_decimal
 from strategies.attempts import Attempts
 from strategies.context import StrategyContext
@@ -110,20 +110,19 @@ class RsiTemaBb(Strategy):
 
     def _act(self, symbol: str, lane: _Lane, held: Decimal) -> Said:
         if lane.leaving:
-            trade, qty = (self.sell if held > 0 else self.buy), lane.attempts.piece(abs(held))
+            trade, qty = (self.sell if held > 0 else self.buy), abs(held)
         elif held == 0 and (lane.setup > 0 or (lane.setup < 0 and not self.params.long_only)):
             trade, qty = (self.buy if lane.setup > 0 else self.sell), self.params.qty
         else:
             return ()
         lane.order.sent()
-        return (trade(symbol, qty),)
+        return (trade(symbol, qty, reduce_only=lane.leaving),)
 
     def on_decision(self, decision: RiskDecision) -> Said:
         """Hear the gate."""
         lane = self.lanes[decision.symbol]
         if lane.order.on_decision(decision):
-            dear = lane.leaving and decision.reason is DenialReason.PER_ORDER_CAP
-            lane.attempts.failed(lane.now_ns, self.params.retry_s, split=dear)
+            lane.attempts.failed(lane.now_ns, self.params.retry_s)
         return ()
 
     def on_order_update(self, update: OrderUpdate) -> Said:
@@ -131,8 +130,6 @@ class RsiTemaBb(Strategy):
         lane = self.lanes[update.symbol]
         if lane.order.on_order_update(update):
             lane.attempts.failed(lane.now_ns, self.params.retry_s)
-        elif update.status is OrderStatus.FILLED:
-            lane.attempts.worked()
         return ()
 
     def on_fill(self, fill: FillEvent) -> Said:

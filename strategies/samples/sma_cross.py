@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.contracts import DenialReason, FillEvent, OHLCVBar, OrderStatus, OrderUpdate, RiskDecision, TradeEvent
+from core.contracts import FillEvent, OHLCVBar, OrderUpdate, RiskDecision, TradeEvent
 from core.contracts.base import refuse, set_decimal
 from strategies.context import StrategyContext
 from strategies.indicators import Crossover, Sma
@@ -49,14 +49,12 @@ class _Lane(Stateful):
         self.wants_in = self.closing = False
         self.now_ns = 0
         self.close_after_ns = 0
-        self.parts = 1  # orders that it takes to close
 
 
 class SmaCross(Strategy):
     """Buys once at a cross up; closes its whole position while the fast average is below, until that has worked.
 
-    A denied entry waits for the next cross, because a late one is another trade. A denied close is tried again, in
-    twice as many parts where the position has become worth more than one order may be.
+    A denied entry waits for the next cross, because a late one is another trade. A denied close is tried again.
     """
 
     strategy_id = "sma_cross"
@@ -90,13 +88,12 @@ class SmaCross(Strategy):
         held = self.held(symbol)
         if lane.wants_in and held <= 0:
             lane.wants_in = lane.closing = False
-            lane.parts = 1
             lane.order.sent()
             return (self.buy(symbol, self.params.qty),)
         if lane.cross.side < 0 < held and lane.now_ns >= lane.close_after_ns:
             lane.closing = True
             lane.order.sent()
-            return (self.sell(symbol, held / lane.parts),)
+            return (self.sell(symbol, held, reduce_only=True),)
         return ()
 
     def on_decision(self, decision: RiskDecision) -> Said:
@@ -104,8 +101,6 @@ class SmaCross(Strategy):
         lane = self.lanes[decision.symbol]
         if lane.order.on_decision(decision):
             self._pause(lane)
-            if lane.closing and decision.reason is DenialReason.PER_ORDER_CAP:
-                lane.parts *= 2
         return ()
 
     def on_order_update(self, update: OrderUpdate) -> Said:
@@ -113,8 +108,6 @@ class SmaCross(Strategy):
         lane = self.lanes[update.symbol]
         if lane.order.on_order_update(update):
             self._pause(lane)
-        elif update.status is OrderStatus.FILLED and lane.parts > 1:
-            lane.parts -= 1
         return ()
 
     def on_fill(self, fill: FillEvent) -> Said:
