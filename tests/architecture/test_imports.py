@@ -22,9 +22,16 @@ for name in sys.argv[1].split(): importlib.import_module(name)
 print(" ".join(sorted(set(sys.argv[2].split()) & set(sys.modules))))
 """
 
+CCXT = "core.adapters.ccxt_stream"
+"""The one module that loads ccxt; md_ingest imports it when that client is asked for, and nobody else does."""
+
 PACKAGES = {
-    package: [module_name(path) for path in modules(package)] for package in ("core", "portfolio", "strategies")
+    package: [name for path in modules(package) if (name := module_name(path)) != CCXT]
+    for package in ("core", "portfolio", "strategies")
 }
+NETWORK = ("aiohttp", "ccxt")
+"""What speaks to venues: only the simulated exchange loads any of it before it is asked to."""
+
 APPS = {f"apps.{path.parent.name}": [module_name(path)] for path in modules("apps") if path.name == "main.py"}
 
 
@@ -32,6 +39,15 @@ APPS = {f"apps.{path.parent.name}": [module_name(path)] for path in modules("app
 def test_nothing_heavy_is_loaded(names: list[str]) -> None:
     """A fresh interpreter imports it with none of the libraries of research and reports."""
     command = [sys.executable, "-c", SCRIPT, " ".join(names), " ".join(HEAVY)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("app", sorted(set(APPS) - {"apps.sim_exchange"}))
+def test_no_client_of_a_venue_is_loaded(app: str) -> None:
+    """A daemon that reaches no venue does not carry the means to."""
+    command = [sys.executable, "-c", SCRIPT, " ".join(APPS[app]), " ".join(NETWORK)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
