@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import bars, busiest, commit, day, journal, parity, recovery, startup, tick_to_fill
+from bench import bars, busiest, commit, day, feeds, journal, parity, recovery, startup, tick_to_fill
 from bench.figures import Outcome, table
 from bench.lab import ROOT
 from core.embedded import find_server
@@ -33,6 +33,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int], Outcome]] = {
     "journal": journal.measure,
     "parity": parity.measure,
     "bars": bars.measure,
+    "feeds": feeds.measure,
     "day": day.measure,
 }
 LONG = {"day"}

@@ -8,6 +8,7 @@ away and another one is made.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -31,8 +32,9 @@ LEVELS = 20
 """Levels a side of a published book: this client hands over the whole of it at every change."""
 BOOK_EVERY_S = 0.1
 PAGE = 1000
-TRADES_MAX = 20_000
-ANSWER_MS = 5_000
+TRADES_MAX = 5_000
+"""Trades that this client keeps between two looks; a burst beyond that is lost and has to be asked for."""
+ANSWER_MS = 3_000
 PING_MS = 2_000
 NUMBERED = {"fetchTradesMethod": "publicGetHistoricalTrades"}
 RECENT = {"fetchTradesMethod": "publicGetTrades"}
@@ -177,16 +179,20 @@ class CcxtVenue:
             since = missing.since_ns // NS_PER_MS
             return self._trades(await self._asked(symbol, lambda c: c.fetch_trades(symbol, since, PAGE)))
         if self._past is NUMBERED:
-            params = {**NUMBERED, "fromId": missing.from_id}
             try:
-                return self._trades(
-                    await self._asked(symbol, lambda c: c.fetch_trades(symbol, None, PAGE, dict(params)))
-                )
+                return await self._page(symbol, {**NUMBERED, "fromId": missing.from_id})
             except VenueRefused:
                 self._past = RECENT
-        rows = self._trades(await self._asked(symbol, lambda c: c.fetch_trades(symbol, None, PAGE, dict(RECENT))))
-        if not rows or int(rows[0].trade_id) > missing.to_id:
+        rows = await self._page(symbol, RECENT)
+        if int(rows[0].trade_id) > missing.to_id:
             raise VenueRefused(f"{self._name} shows only its newest {PAGE} trades without a key")
+        return rows
+
+    async def _page(self, symbol: str, params: Mapping[str, Any]) -> list[TradeRecord]:
+        """One answer; it cannot be empty where a later trade is known, but an empty body looks like that here."""
+        rows = self._trades(await self._asked(symbol, lambda c: c.fetch_trades(symbol, None, PAGE, dict(params))))
+        if not rows:
+            raise VenueTrouble(f"{self._name} answered with no trades")
         return rows
 
     async def newest(self, symbol: str) -> Newest | None:
@@ -267,6 +273,8 @@ class CcxtVenue:
     def _trade(self, row: Row, recv_ns: int) -> TradeRecord:
         side: Side = "sell" if row["side"] == "sell" else "buy"
         price, qty, ts_ms = float(row["price"]), float(row["amount"]), int(row["timestamp"])
+        if not (0 < price < math.inf and 0 < qty < math.inf):
+            raise ValueError(f"price {price!r} and amount {qty!r}")
         # Where a venue gives no id, what can be seen of a trade tells it from others.
         own_id = row.get("id") or f"{ts_ms}-{side}-{row['price']}-{row['amount']}"
         number = int(own_id) if self.contiguous else str(own_id)

@@ -7,6 +7,7 @@ on its way shows only when a later one comes, so the time of a book proves nothi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from core.contracts import DeadLetter, Event, TradeGap
 from core.errors import ContractError
@@ -49,8 +50,8 @@ class LiveMarket:
 
     def on_record(self, record: Record) -> Sequence[Event]:
         """A record from a stream."""
-        if record.ts_ns > record.recv_ns + AHEAD_NS_MAX:
-            return (self._unusable(record, ContractError(f"venue time {record.ts_ns} ns is more than a day ahead")),)
+        if fault := _fault(record):
+            return (self._unusable(record, fault),)
         if isinstance(record, TradeRecord):
             return self._said(self._trades.on_trade(record))
         if isinstance(record, DepthRecord) and record.kind == "delta":
@@ -74,8 +75,7 @@ class LiveMarket:
 
     def on_trades(self, records: Iterable[TradeRecord]) -> Sequence[Event]:
         """The answer to what was missing."""
-        usable = [record for record in records if record.ts_ns <= record.recv_ns + AHEAD_NS_MAX]
-        return self._said(self._trades.on_fetched(usable))
+        return self._said(self._trades.on_fetched([record for record in records if not _fault(record)]))
 
     def on_refused(self, reason: str) -> Sequence[Event]:
         """What is missing will not come."""
@@ -92,8 +92,8 @@ class LiveMarket:
             ConfigError: the published trades are not this venue's.
         """
         said = self._said(self._trades.on_newest(newest))
-        if asked_ns is None or not self._trades.whole:
-            return said
+        if asked_ns is None or not self._trades.whole or (newest is None and self._trades.begun):
+            return said  # a history without trades, where there were some, is no answer
         return (*said, *self._feed.on_time(asked_ns - SETTLE_NS))
 
     def on_snapshot(self, record: DepthRecord) -> Sequence[Event]:
@@ -114,8 +114,17 @@ class LiveMarket:
             try:
                 said += self._feed.on_record(step)
             except ContractError as error:
-                said.append(self._unusable(step, error))
+                said.append(self._unusable(step, str(error)))
         return said
 
-    def _unusable(self, record: Record, error: ContractError) -> DeadLetter:
-        return self.on_broken(type(record).__name__, str(error), repr(record)[:500])
+    def _unusable(self, record: Record, error: str) -> DeadLetter:
+        return self.on_broken(type(record).__name__, error, repr(record)[:500])
+
+
+def _fault(record: Record) -> str:
+    """Why a record must not take the place of what it claims to be; empty for one that may."""
+    if record.ts_ns > record.recv_ns + AHEAD_NS_MAX:
+        return f"venue time {record.ts_ns} ns is more than a day ahead"
+    if isinstance(record, TradeRecord) and not (0 < record.price < inf and 0 < record.qty < inf):
+        return f"trade {record.trade_id} has price {record.price!r} and qty {record.qty!r}; allowed: above 0"
+    return ""

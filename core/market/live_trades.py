@@ -51,6 +51,11 @@ class TradeSequence(Protocol):
         """Whether everything that is known to exist has come out."""
         ...
 
+    @property
+    def begun(self) -> bool:
+        """Whether any trade is known, published ones included."""
+        ...
+
     def on_trade(self, record: TradeRecord) -> Sequence[Step]:
         """A trade from the stream."""
         ...
@@ -102,6 +107,11 @@ class IdSequence:
     def whole(self) -> bool:
         """Whether everything that is known to exist has come out."""
         return self._next > int(self._known.trade_id) and not self._skipped
+
+    @property
+    def begun(self) -> bool:
+        """Whether any trade is known."""
+        return self._next >= 0
 
     def on_trade(self, record: TradeRecord) -> Sequence[Step]:
         """A trade from the stream."""
@@ -228,6 +238,11 @@ class TextSequence:
     def whole(self) -> bool:
         """Whether nothing is known to be missing."""
         return not self._behind
+
+    @property
+    def begun(self) -> bool:
+        """Whether any trade is known."""
+        return self._last_ns > 0
 
     def on_trade(self, record: TradeRecord) -> Sequence[Step]:
         """A trade from the stream; it waits while the history is being asked for."""

@@ -182,6 +182,17 @@ def test_a_quiet_market_has_a_clock():
     assert events[-1] == Watermark(SYMBOL, (before + 60 * S - SETTLE_NS) // S * S)
 
 
+def test_a_trade_without_a_price_does_not_take_the_place_of_the_real_one():
+    """It is reported, its number is still missing, and the venue's history brings the real one."""
+    market = LiveMarket(SYMBOL, "md_ingest.X", Tails(), contiguous=True, counts=Counts())
+    real = [TradeRecord(number, 8.0, 1.0, "buy", T0, T0) for number in (1, 2, 3)]
+    said = [*market.on_record(real[0]), *market.on_record(real[1]._replace(price=float("nan")))]
+    said += [*market.on_record(real[2]), *market.on_trades(real)]
+    assert [type(event).__name__ for event in said] == [
+        "Watermark", "TradeEvent", "DeadLetter", "TradeEvent", "TradeEvent",
+    ]  # fmt: skip
+
+
 def test_the_time_of_a_book_proves_nothing_about_trades():
     """A lost trade shows only when a later one comes, so books do not move the clock of a live market."""
     market = LiveMarket(SYMBOL, "md_ingest.X", Tails(), contiguous=True, counts=Counts())
