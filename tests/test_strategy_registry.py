@@ -45,7 +45,10 @@ def test_a_class_is_found_by_its_path(known):
         ("strategies.samples.sma_cros.SmaCross", "(ModuleNotFoundError: No module named"),
         ("strategies.samples.sma_cross.Sma", "no strategy 'strategies.samples.sma_cross.Sma'"),
         ("strategies.strategy.Strategy", "no strategy 'strategies.strategy.Strategy'"),
-        ("nothing.like.it", "allowed: strategies.samples.buy_and_hold.BuyAndHold, strategies.samples.momentum.Momentum"),
+        (
+            "nothing.like.it",
+            "allowed: strategies.samples.buy_and_hold.BuyAndHold, strategies.samples.momentum.Momentum",
+        ),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(registry, name, message):
