@@ -23,7 +23,7 @@ from core.contracts import (
 )
 from core.errors import ConfigError
 from core.handler import Service
-from core.runner import Item
+from core.runner import Item, item_of
 from core.runtime.observers import Settings
 from core.runtime.reactor import Timing
 from core.sequencer.memory import MemoryCell
@@ -63,7 +63,11 @@ class Stamp:
 
 
 def stamping(name):
-    return Service(name=name, inputs=lambda content: ["md.trades.*"], build=lambda content: Stamp(name, content))
+    return Service(
+        name=name,
+        inputs=lambda content: content.get("inputs", ["md.trades.*"]),
+        build=lambda content: Stamp(name, content),
+    )
 
 
 SERVICES = [stamping(name) for name in SAID]
@@ -286,8 +290,42 @@ async def test_only_the_gate_can_change_the_configuration(desk):
         MANAGER: {3},
     }
     await eventually(lambda: [process.status.dead_letters for process in desk.alive.values()] == [2, 2, 2])
+    assert [len(desk.changes(name)) for name in SAID] == [1, 1, 1]
     desk.write(NEW)
     await desk.trade_until(lambda: desk.runs_with(NEW))
+
+
+WIDER = {MANAGER: {"factor": 30, "inputs": ["md.trades.*"]}}
+NARROW = {MANAGER: {"factor": 3, "inputs": [f"md.trades.{BTC}"]}}
+
+
+async def agreed_by_hand(desk, contents):
+    """Publish a decision in the place of the gate."""
+    gate = await Instance(MemoryCell(desk.server), f"{GATE}.main").start()
+    await gate.commit(item_of(ConfigApplied(codec.content_hash(contents), contents)))
+
+
+@pytest.mark.parametrize("where", ["live", "catching up"])
+async def test_inputs_that_a_change_adds_are_heard_from_its_line_on(desk, where):
+    """Trades of ETH come right behind the line, between those of BTC: none is missed, live or after a start."""
+    desk.write(NARROW)
+    manager = await desk.begin(MANAGER)
+    if where == "live":
+        manager.cell.gate.clear()  # it hangs in its answer to the first trade, and finds all the rest at once
+    else:
+        await manager.stop()
+    await desk.trade(1)
+    await asyncio.sleep(0)
+    desk.write(WIDER)
+    await agreed_by_hand(desk, WIDER)
+    for number, symbol in enumerate(["ETH/USDT", BTC, "ETH/USDT", BTC], 2):
+        await desk.trade(number, symbol)
+    manager.cell.gate.set()
+    if where == "catching up":
+        await desk.begin(MANAGER)
+    await eventually(lambda: len(desk.lines(SAID[MANAGER])) == 5)
+    assert [factor for _, factor in desk.factors(MANAGER)] == [3, 30, 30, 30, 30]
+    assert [codec.payload_of(line)["pnl"] for line in desk.lines(SAID[MANAGER])] == ["1", "2", "3", "4", "5"]
 
 
 # -- while somebody is away
@@ -373,6 +411,26 @@ async def test_one_that_is_dead_holds_nobody_back_for_long(tmp_path, code):
         await desk.trade_until(lambda: desk.runs_with(NEW))
     finally:
         await desk.close()
+
+
+async def test_a_start_reads_the_files_when_it_begins_to_work(desk):
+    """A process may stand by for long: what it has read before is not what it starts with."""
+    desk.write(OLD)
+    process = desk.process(stamping(GATE), OLD[GATE])
+    desk.write(NEW)
+    await process.start()
+    assert [factor for _, factor in desk.changes(GATE)] == [10]
+
+
+async def test_a_start_on_files_that_are_wrong_by_then_keeps_what_is_recorded(desk):
+    """What was right when the process was made was never agreed upon, and what is there now cannot be read."""
+    await desk.open(GATE)
+    await desk.alive[GATE].stop()
+    process = desk.process(stamping(GATE), NEW[GATE])
+    desk.write({GATE: {"factor": 0}})
+    await process.start()
+    assert [factor for _, factor in desk.changes(GATE)] == [1]
+    assert "factor is 0" in process.status.config_error
 
 
 # -- whatever fails
@@ -463,6 +521,42 @@ async def test_code_that_refuses_the_recorded_configuration_runs_with_the_presen
     run = executed(desk, renamed())
     assert (run.differences, run.compared) == ([], 5 + 1)  # five answers behind the new segment, and the last memory
     assert run.left_out == [f"from 1 on: {GATE}.main cannot run with its recorded configuration: times is missing"]
+
+
+@pytest.mark.parametrize("refused", ["recorded and agreed", "agreed"])
+async def test_a_change_agreed_upon_under_other_code_does_not_stop_a_service(desk, refused):
+    """It was away meanwhile and comes back with code that needs another setting: it runs with what is on disk."""
+    await desk.open(GATE, STRATEGIES)
+    await desk.alive.pop(STRATEGIES).stop()
+    desk.write(NEW)
+    await desk.trade_until(lambda: desk.runs_with(NEW))
+    later = renamed(STRATEGIES)
+    if refused == "agreed":  # 2 was recorded, 20 was agreed upon
+        later = replace(
+            later, build=lambda content: Stamp(STRATEGIES, {"factor": content.get("times") or content["factor"] % 20})
+        )
+    await desk.process(later, {"times": 7}).start()
+    await desk.trade_on()
+    await eventually(lambda: len(desk.lines(SAID[STRATEGIES])) == desk.trades)
+    assert {factor for _, factor in desk.factors(STRATEGIES)} == {7}
+    sessions = [codec.decode(line, SessionStarted) for line in desk.lines(f"control.session.{STRATEGIES}.main")]
+    assert sessions[-1].new_segment is (refused != "agreed")
+
+
+async def test_a_configuration_recorded_in_the_last_moment_by_other_code(desk):
+    """Killed right behind its first record: the next one begins a new segment, and parity goes on from there."""
+    first = desk.process(stamping(GATE), OLD[GATE])
+    first.cell.after = Faults(1, Crash())
+    first.run()
+    assert isinstance(await first.ended(), Crash)
+    started = await desk.process(renamed(), {"times": 7}).start()
+    await desk.trade_on(3)
+    await eventually(lambda: len(desk.lines(SAID[GATE])) == 3)
+    await started.stop()
+    [session] = [codec.decode(line, SessionStarted) for line in desk.lines(f"control.session.{GATE}.main")]
+    assert session.new_segment
+    run = executed(desk, renamed())
+    assert (run.differences, run.compared) == ([], 3 + 1)
 
 
 async def test_a_record_that_ends_where_it_cannot_be_executed_proves_nothing(desk):

@@ -16,7 +16,7 @@ from core.errors import CodecError
 from core.handler import Content
 from core.runtime.observers import Settings
 from core.sequencer.port import Cell
-from core.topics import READY, RELOAD, SESSION
+from core.topics import READY, RELOAD
 
 CHECK_EVERY_S = 1.0
 
@@ -107,12 +107,13 @@ class Agreement:
             if not seq:  # it reads its files only when it starts, or has yet to start
                 continue
             ready = await self._line(topic, seq, ConfigReady)
-            if ready is None or seq < last.get(SESSION.name.format(instance=name), 0):
-                waits.append(f"{name} has not looked at it yet")
-            elif ready.config_hash != config_hash:
+            if ready is None:  # somebody else has written there
+                waits.append(f"{name} cannot be understood")
+                continue
+            if ready.config_hash != config_hash:
                 waits.append(f"{name} {'reads another configuration' if ready.config_hash else 'refuses it'}")
             on_its_way = applied is not None and seq < place and applied.config_hash == config_hash
-            wanted = wanted or not (on_its_way or (ready is not None and ready.in_force))
+            wanted = wanted or not (ready.in_force or on_its_way)
         return waits, wanted
 
     async def _line(self, topic: str, seq: int, event: type[E]) -> E | None:

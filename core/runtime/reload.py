@@ -76,6 +76,7 @@ class Reload:
         self._every_s = every_s
         self._due = 0.0
         self._late = False
+        self._passed = 0
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -122,21 +123,24 @@ class Reload:
     async def start(self) -> None:
         """Run with what is on disk, however far the others are: a cap that was lowered must not wait for them.
 
-        A change that was agreed upon while this service was away comes first, at its own place.
+        A change that was agreed upon while this service was away comes first, at its own place, unless the code of
+        today cannot run with it.
         """
         runner, settings = self._desk.runner, self._settings
-        if runner.config is None or runner.outdated:
-            self._late = False
+        missed = [line for _, line in await self._cell.read([RELOAD.name], self._desk.in_seq, EVER)]
+        if runner.config is None or runner.outdated or not all(map(self._runs_with, missed)):
+            self._passed = max(map(codec.seq_of, missed), default=0)
             await self._adopt(settings.content)
         else:
-            self._late = bool(await self._cell.read([RELOAD.name], self._desk.in_seq, EVER))
-            await self._adopt(runner.config.content if self._late or settings.complaint else settings.content)
+            self._late = bool(missed)
+            await self._adopt(runner.config.content if missed or settings.complaint else settings.content)
 
     async def caught_up(self) -> None:
         """Everything published before this connection has been handled."""
         self._agreement.ring()
-        if self._late:
-            await self.start()
+        if self._late and not self._settings.complaint:
+            await self._adopt(self._settings.content)
+        self._late = False
 
     async def switch(self, place: Place) -> None:
         """Change to the configuration of this line, right behind it, as every other service does.
@@ -145,14 +149,35 @@ class Reload:
             ConfigError, ContractError: this service cannot run with it, although it was ready for it.
         """
         try:
-            contents = codec.decode(place.line, ConfigApplied).contents
+            content = self._content_of(place.line)
         except CodecError as error:
             self._desk.pass_by(place)
             self._desk.dead_letter(place.topic, place.line, error)
             return
-        content = contents.get(self._desk.runner.service.name)
-        if content is None or not topics.owns(place.header.src, place.topic) or not await self._adopt(content, place):
+        if content is None or place.header.seq <= self._passed or not await self._adopt(content, place):
             self._desk.pass_by(place)
+
+    def _content_of(self, line: bytes) -> Content | None:
+        """This service's part of what was agreed upon; None if there is none, or the publisher may not say it.
+
+        Raises:
+            CodecError: it cannot be read.
+        """
+        contents = codec.decode(line, ConfigApplied).contents
+        content: Content | None = contents.get(self._desk.runner.service.name)
+        return content if topics.owns(codec.header_of(line).src, RELOAD.name) else None
+
+    def _runs_with(self, line: bytes) -> bool:
+        """Whether the code of today can run with what was agreed upon, as far as that can be read."""
+        try:
+            content = self._content_of(line)
+        except CodecError:
+            return True
+        try:
+            return content is None or self._desk.runner.service.build(content) is not None
+        except Exception as error:  # noqa: BLE001  # a content of other code may lack anything
+            log.warning("config_outdated", reason=str(error))
+            return False
 
     async def _adopt_code(self) -> None:
         """Run with plugins that were loaded again; those that need another configuration wait for that."""
