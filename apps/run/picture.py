@@ -218,7 +218,7 @@ class Picture:
                 self.tell("fill", f"{what}, fee {event.fee:.4f}, {event.strategy_id}", at_ns=event.ts_fill_ns)
             case OrderUpdate(status=status) if status in UNFILLED:
                 why = f": {event.reason}" if event.reason else ""
-                self.tell("order", f"{event.side} {event.order_qty:f} {event.symbol} {status}{why}", good=False)
+                self.tell("order", f"{event.side} {event.order_qty:f} {event.symbol} {status}{why}", good=status is OrderStatus.CANCELED)
 
     # -- words
 
