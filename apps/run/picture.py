@@ -10,6 +10,7 @@ from typing import NamedTuple
 from core import codec
 from core.contracts import (
     BarCorrection,
+    ConfigApplied,
     DeadLetter,
     Event,
     FillEvent,
@@ -23,6 +24,7 @@ from core.contracts import (
     PnlDay,
     PortfolioSnapshot,
     PositionSnapshot,
+    ProtectionFailed,
     Resume,
     RiskDecision,
     Signal,
@@ -176,7 +178,9 @@ class Picture:
                 self.bar = event
             case TradeGap() | BarCorrection():
                 self.tell("market", _market_trouble(event), good=False)
-            case StrategyFailed() | DeadLetter() | KillSwitchSet():
+            case ConfigApplied():
+                self.tell("config", f"a changed configuration is in force ({event.config_hash[:12]})")
+            case StrategyFailed() | DeadLetter() | KillSwitchSet() | ProtectionFailed():
                 self.tell("trouble", _trouble(event), good=False)
 
     def tell(self, kind: str, text: str, *, good: bool = True, at_ns: int = 0) -> None:
@@ -218,7 +222,8 @@ class Picture:
                 self.tell("fill", f"{what}, fee {event.fee:.4f}, {event.strategy_id}", at_ns=event.ts_fill_ns)
             case OrderUpdate(status=status) if status in UNFILLED:
                 why = f": {event.reason}" if event.reason else ""
-                self.tell("order", f"{event.side} {event.order_qty:f} {event.symbol} {status}{why}", good=status is OrderStatus.CANCELED)
+                what = f"{event.side} {event.order_qty:f} {event.symbol} {status}{why}"
+                self.tell("order", what, good=status is OrderStatus.CANCELED)
 
     # -- words
 
@@ -252,8 +257,12 @@ def decision_text(decision: RiskDecision) -> str:
     return f"DENIED {decision.reason}{why}, {who}"
 
 
-def _trouble(event: StrategyFailed | DeadLetter | KillSwitchSet) -> str:
+def _trouble(event: StrategyFailed | DeadLetter | KillSwitchSet | ProtectionFailed) -> str:
     match event:
+        case ProtectionFailed():
+            end = "; it is not tried again, look after the position" if event.final else ""
+            what = f"{event.qty:f} {event.symbol} of {event.strategy_id} is without its {event.protection}"
+            return f"{what} at {event.price:f}: {event.reason}{end}"
         case StrategyFailed():
             end = ", gets no more events" if event.quarantined else ""
             return f"strategy {event.strategy_id} raised {event.error} ({event.errors} so far{end})"

@@ -139,9 +139,7 @@ def _processes(picture: Picture, width: int) -> Table:
     table = Table(box=None, expand=True, pad_edge=True, padding=(0, 1), show_edge=False)
     table.add_column("process", no_wrap=True, ratio=3, overflow="ellipsis", header_style="dim")
     table.add_column("state", no_wrap=True, ratio=2, overflow="ellipsis", header_style="dim")
-    names = (
-        ("seq", "lag", "journalled", "dead", "restarts") if width >= WIDE else ("seq", "lag", "lines", "dead", "rst")
-    )
+    names = ("seq", "lag", "written", "dead", "restarts") if width >= WIDE else ("seq", "lag", "lines", "dead", "rst")
     for name in names:
         table.add_column(name, no_wrap=True, justify="right", ratio=1, header_style="dim")
     for row in picture.rows:
