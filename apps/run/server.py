@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core.config import Config, RedisSettings, safe_url
+from core.config import Config, safe_url
+from core.config_sections import RedisSettings
 from core.embedded import EmbeddedServer
 from core.errors import BusUnavailable
 from core.sequencer.wire import dial, parse_url
