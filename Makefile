@@ -54,7 +54,7 @@ lock: | $(BIN)/python ## rewrite requirements.lock from pyproject.toml [UPGRADE=
 run: $(STAMP) ## the whole system on paper [VENUE=binanceus or CAPTURE=file; SYMBOL=BTC/USDT SPEED=10 SEED=7 PROFILE=demo FRESH=1]
 	@$(BIN)/python -m apps.run $(if $(CAPTURE),--capture "$(CAPTURE)") $(if $(VENUE),--venue "$(VENUE)") \
 	$(if $(SYMBOL),--symbol "$(SYMBOL)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") \
-	$(if $(PROFILE),--profile "$(PROFILE)") $(if $(FRESH),--fresh)
+	$(if $(FEED),--feed "$(FEED)") $(if $(PROFILE),--profile "$(PROFILE)") $(if $(FRESH),--fresh)
 
 run-sim: $(STAMP) ## a simulated exchange alone [CAPTURE=file, else synthetic; SYMBOL=BTC/USDT SPEED=10 SEED=7 PORT=8090]
 	$(BIN)/python -m apps.sim_exchange $(PLACE) $(if $(CAPTURE),--capture "$(CAPTURE)",--synthetic) \
