@@ -28,8 +28,8 @@ runtime:
   reload_every_s: 0.2
 """
 OLD = {"fast": 2, "qty": "0.001", "cap": 100}
-NEW = {"fast": 2, "qty": "0.0005", "cap": 40}
-"""At some 60,000 USD, 0.001 BTC passes a cap of 100 but not of 40; 0.0005 BTC passes both."""
+NEW = {"fast": 2, "qty": "0.0005", "cap": 80}
+"""Both quantities pass both caps, at some 60,000 USD: trading goes on whichever counts."""
 
 
 class Trading(Installation):
@@ -58,12 +58,10 @@ class Trading(Installation):
         ]
         return [(cause, decision.caps["per_order_usd_cap"]) for cause, decision in decided]
 
-    def intents(self):
-        """Place of the trade, and the quantity that was asked for."""
-        return [
-            (codec.header_of(line).cause, str(codec.decode(line, OrderIntent).qty))
-            for line in self.lines("strat.intent")
-        ]
+    def buys(self):
+        """Place of the trade, and the quantity asked for; a sale is of what was bought before, whenever that was."""
+        asked = [(codec.header_of(line).cause, codec.decode(line, OrderIntent)) for line in self.lines("strat.intent")]
+        return [(cause, str(intent.qty)) for cause, intent in asked if intent.side == "buy"]
 
     def changes(self, service):
         """Where each configuration of a service begins."""
@@ -77,10 +75,10 @@ class Trading(Installation):
         return self.health(f"{service}.main")[1].get("config_error", "")
 
     def trades_with(self, values, more=3):
-        """Whether so many decisions and intents have been made under these values, and nobody waits for anything."""
+        """Whether so many decisions and purchases have been made under these values, and nobody waits for anything."""
         return (
             len([1 for _, cap in self.decisions() if cap == str(values["cap"])]) >= more
-            and len([1 for _, qty in self.intents() if qty == values["qty"]]) >= more
+            and len([1 for _, qty in self.buys() if qty == values["qty"]]) >= more
             and not any(self.config_error(service) for service in SERVICES)
         )
 
@@ -115,8 +113,8 @@ def test_cap_and_parameter_change_behind_one_line(place):
     [line] = place.reloads()
     assert [place.changes(service)[1:] for service in ("risk_engine", "strategy_runner")] == [[line + 1]] * 2
     assert [len(place.changes(service)) for service in SERVICES] == [1, 2, 2, 1, 1]
-    assert split(place.decisions(), line) == ({"100"}, {"40"})
-    assert split(place.intents(), line) == ({"0.001"}, {"0.0005"})
+    assert split(place.decisions(), line) == ({"100"}, {"80"})
+    assert split(place.buys(), line) == ({"0.001"}, {"0.0005"})
     assert (report.ok, report.differences, report.data) == (True, 0, [])
 
 
@@ -134,8 +132,8 @@ def test_a_kill_in_the_middle_of_a_change(place, victim):
     other = "strategy_runner" if victim == "risk_engine" else "risk_engine"
     assert place.changes(other)[1:] == [line + 1]
     assert len(place.changes(victim)) == 2
-    assert split(place.decisions(), line)[1] == {"40"}
-    assert split(place.intents(), line)[1] == {"0.0005"}
+    assert split(place.decisions(), line)[1] == {"80"}
+    assert split(place.buys(), line)[1] == {"0.0005"}
     assert (report.ok, report.differences, report.data) == (True, 0, [])
 
 
