@@ -25,7 +25,7 @@ class Status:
         journalled: lines written to its journals since it started.
         dead_letters: messages that it could not read since it started.
         reconnects: how often the connection was lost.
-        config_error: why the configuration on disk is refused; empty while it is in force.
+        config_error: why the configuration on disk is not in force, naming who holds it back; empty while it is.
         counts: what a source has met since it was started; None for a process that is none.
     """
 
