@@ -176,8 +176,10 @@ class Process:
         said = len(self.lab.lines(f"control.ready.{self.instance}"))
         self.run()
         await eventually(
-            lambda: (self.status.state == "live" and len(self.lab.lines(f"control.ready.{self.instance}")) > said)
-            or self.task.done()
+            lambda: (
+                (self.status.state == "live" and len(self.lab.lines(f"control.ready.{self.instance}")) > said)
+                or self.task.done()
+            )
         )
         if self.task.done():
             self.task.result()
