@@ -8,10 +8,12 @@ import time
 import urllib.request
 import uuid
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.embedded import free_port
+from core.embedded import EmbeddedServer, free_port
 from tests.installation import Installation, wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.redis]
@@ -53,21 +55,22 @@ class Venue(Installation):
         except OSError:
             return None
 
-    def truth(self, symbol: str = BTC) -> dict[int, list[object]]:
+    def truth(self, symbol: str = BTC) -> dict[int, list[Any]]:
         """Every trade of the market by its id, and what it was."""
-        rows = []
+        rows: list[list[Any]] = []
         while page := self.ask(f"/sim/trades?symbol={symbol.replace('/', '')}&fromId={len(rows) + 1}")["trades"]:
             rows += page
         return {row[0]: row[1:] for row in rows}
 
-    def journal(self, symbol: str = BTC) -> list[dict]:
+    def journal(self, symbol: str = BTC) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.lines(f"md.trades.{symbol.replace('/', '')}")]
 
     def ids(self, symbol: str = BTC) -> list[int]:
         return [int(trade["trade_id"]) for trade in self.journal(symbol)]
 
     def counts(self, instance: str = ME) -> dict[str, int]:
-        return self.health(instance)[1].get("counts", {})
+        counts: dict[str, int] = self.health(instance)[1].get("counts", {})
+        return counts
 
     def grows(self, symbol: str = BTC, by: int = HEALTHY, seconds: float = 30.0) -> None:
         """Wait until so many more trades have been published."""
@@ -122,8 +125,8 @@ def book_joins(place, symbol):
 FAULTS = {
     "disconnect": {"kind": "disconnect", "on": "btcusdt@trade", "times": 3, "after": 20},
     "closed in order": {"kind": "disconnect", "on": "btcusdt@trade", "code": 1001},
-    "mute": {"kind": "mute", "on": "btcusdt@*"},
-    "hang": {"kind": "hang", "on": "btcusdt@*"},
+    "mute": {"kind": "mute", "on": "btcusdt@trade"},
+    "hang": {"kind": "hang", "on": "btcusdt@trade"},
     "drop 40": {"kind": "drop", "on": "btcusdt@trade", "times": 40},
     "double": {"kind": "double", "on": "btcusdt@trade", "times": 40},
     "swap": {"kind": "swap", "on": "btcusdt@trade", "times": 20, "probability": 0.5},
@@ -148,6 +151,19 @@ def test_what_a_stream_does_costs_no_trade(place, name, client):
     place.grows(by=2 * HEALTHY)
     assert place.stop(ingest) == [0]
     is_the_truth(place)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("stream", ["trade", "depth@100ms", "bookTicker"])
+def test_a_mute_stream_is_dialed_again_within_seconds(place, stream, client):
+    """Its socket answers pings and says nothing; the venue's history, or the book, shows that it should have."""
+    place.exchange()
+    place.ingest(client)
+    wait_for(place.live(ME))
+    place.grows()
+    place.ask("/sim/fault", [{"kind": "mute", "on": f"btcusdt@{stream}"}])
+    wait_for(lambda: len(place.ask("/sim/state")["faults"]["happened"]) > 0)
+    wait_for(lambda: place.counts()["reconnects"] == 1, 5.0)
 
 
 REFUSALS = {
@@ -182,6 +198,86 @@ def test_what_happens_to_requests_costs_no_trade(place, name, client):
     is_the_truth(place)
 
 
+NO_KEY = {"kind": "status", "status": 401, "code": -2014, "msg": "API-key format invalid.", "times": 0}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_without_a_key_the_newest_trades_fill_a_hole(place, client):
+    """A venue that gives past trades by id to its customers alone shows everybody the newest thousand."""
+    place.exchange()
+    ingest = place.ingest(client)
+    wait_for(place.live(ME))
+    place.grows()
+    drop = {"kind": "drop", "on": "btcusdt@trade", "times": 40}
+    place.ask("/sim/fault", [{**NO_KEY, "on": "GET /api/v3/historicalTrades"}, drop])
+    wait_for(lambda: place.counts().get("back_filled", 0) >= 40)
+    assert place.stop(ingest) == [0]
+    is_the_truth(place)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_a_venue_will_not_give_is_a_gap(place, client):
+    """Forty trades are dropped and no request brings them: one gap of forty, and everything around it is there."""
+    place.exchange()
+    ingest = place.ingest(client)
+    wait_for(place.live(ME))
+    place.grows()
+    place.ask("/sim/fault", [{**NO_KEY, "on": "GET /api/v3/*rades"}])
+    place.ask("/sim/fault", [{"kind": "drop", "on": "btcusdt@trade", "times": 40}])
+    wait_for(lambda: place.lines("md.gaps.BTCUSDT") != [])
+    place.grows()
+    assert place.stop(ingest) == [0]
+    gaps = [json.loads(line) for line in place.lines("md.gaps.BTCUSDT")]
+    holes = [behind - before - 1 for before, behind in pairwise(place.ids()) if behind != before + 1]
+    assert [gap["missing"] for gap in gaps] == holes
+    assert sum(holes) == 40
+    by_id = {int(trade["trade_id"]): trade for trade in place.journal()}
+    first = next(before for before, behind in pairwise(place.ids()) if behind != before + 1)
+    assert gaps[0]["after_ns"] == by_id[first]["ts"]
+    assert gaps[0]["before_ns"] == by_id[first + holes[0] + 1]["ts"]
+    assert place.counts() == {} or place.counts()["gaps"] == len(gaps)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_server_that_goes_away_costs_no_trade(tmp_path, client):
+    """Redis is away for two seconds of a running market: nothing is kept in memory, everything is asked for again."""
+    server = EmbeddedServer(tmp_path / "redis")
+    server.start()
+    place = Venue(tmp_path / "home", server.url)
+    try:
+        place.exchange()
+        ingest = place.ingest(client)
+        wait_for(place.live(ME))
+        place.grows()
+        server.stop()
+        traded = max(place.truth())
+        wait_for(lambda: max(place.truth()) > traded + 100)
+        server.start()
+        place.grows(by=150)
+        assert place.stop(ingest) == [0]
+        is_the_truth(place)
+    finally:
+        place.close()
+        server.stop()
+
+
+LIGHT = {"lean": 60, "ccxt": 140}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_it_stays_light(place, client):
+    """Megabytes of a process that has heard some hundred trades."""
+    place.exchange()
+    ingest = place.ingest(client)
+    wait_for(place.live(ME))
+    place.grows(by=300)
+    status = Path(f"/proc/{ingest.pid}/status")
+    if not status.exists():
+        pytest.skip("this system does not say in /proc what a process uses")
+    kilobytes = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+    assert kilobytes / 1024 <= LIGHT[client]
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_ban_is_kept(place, client):
     """Behind a 429 with Retry-After 3 the venue hears nothing for three seconds."""
@@ -190,7 +286,7 @@ def test_a_ban_is_kept(place, client):
     wait_for(place.live(ME))
     place.grows()
     ban = {"kind": "status", "on": "GET /api/v3/*", "status": 429, "code": -1003, "retry_after_s": 3}
-    place.ask("/sim/fault", [ban, {"kind": "mute", "on": "btcusdt@*"}])
+    place.ask("/sim/fault", [ban, {"kind": "mute", "on": "btcusdt@trade"}])
     wait_for(lambda: place.counts().get("troubles", 0) > 0)
     said = sum(place.ask("/sim/state")["requests"].values())
     begun = time.monotonic()

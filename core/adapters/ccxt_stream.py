@@ -51,6 +51,8 @@ _UNREADABLE = (TypeError, ValueError, KeyError, IndexError, AttributeError)
 class CcxtVenue:
     """The client of one venue; see `core.adapters.venue.Venue`."""
 
+    keeps_book = True
+
     def __init__(self, name: str, endpoint: str = "") -> None:
         """
         Args:

@@ -43,6 +43,8 @@ class _Ear:
         self.trade_at = self.book_at = time.monotonic()
         self.book_id = -1
         self.messages = 0
+        self.quote_lags_since: float | None = None
+        self._quote: tuple[float, float] | None = None
 
     @property
     def full(self) -> bool:
@@ -57,8 +59,21 @@ class _Ear:
             self.trade_at = time.monotonic()
         elif isinstance(record, DepthRecord):
             self.book_at, self.book_id = time.monotonic(), record.last_update_id
+            if record.kind == "snapshot":
+                self._compare(record)
+        else:
+            self._quote, self.quote_lags_since = (record.bid, record.ask), None
         if events := self._market.on_record(record):
             self._outlet.push(events)
+
+    def _compare(self, book: DepthRecord) -> None:
+        """Best prices that a whole book contradicts are old, or about to follow."""
+        if self._quote is None or not book.bids or not book.asks:
+            return
+        if self._quote == (book.bids[0][0], book.asks[0][0]):
+            self.quote_lags_since = None
+        elif self.quote_lags_since is None:
+            self.quote_lags_since = time.monotonic()
 
     def broken(self, place: str, error: str, raw: bytes) -> None:
         self.messages += 1
@@ -205,7 +220,7 @@ class _Repairs:
     def _listen_again(self) -> None:
         """What was not heard until now says nothing."""
         self._line.ear.trade_at = self._line.ear.book_at = time.monotonic()
-        self._trade_proof = self._book_proof = None
+        self._trade_proof = self._book_proof = self._line.ear.quote_lags_since = None
 
     async def _tried(self, look: Callable[[], Awaitable[bool]]) -> bool:
         """Whether the venue answered or nothing was asked; otherwise everything waits a while."""
@@ -252,7 +267,7 @@ class _Repairs:
     async def _book(self) -> bool:
         """Ask for a snapshot where deltas wait for one."""
         now = time.monotonic()
-        if not self._market.book.wants() or not self._venue.contiguous:
+        if self._venue.keeps_book or not self._market.book.wants():
             self._book_due, self._book_tries = now + GRACE_S, 0
             return False
         if now < self._book_due:
@@ -301,3 +316,6 @@ class _Repairs:
         elif self._book_proof is not None and now - self._book_proof > PROOF_S:
             self._book_proof = None
             self._line.redial("the venue's book has changed without a word")
+        elif ear.quote_lags_since is not None and now - ear.quote_lags_since > SILENT_S:
+            ear.quote_lags_since = None
+            self._line.redial("the best prices are not those of the book")

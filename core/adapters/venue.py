@@ -89,6 +89,11 @@ class Venue(Protocol):
         ...
 
     @property
+    def keeps_book(self) -> bool:
+        """Whether its stream gives whole books; otherwise deltas, which need a snapshot to join."""
+        ...
+
+    @property
     def ban(self) -> Ban:
         """Its word that it wants to hear nothing."""
         ...

@@ -69,7 +69,7 @@ class World:
         if missing is not None:
             history = self.history()
             if self.contiguous:
-                found = [trade for trade in history if trade.trade_id >= missing.from_id][:PAGE]
+                found = [trade for trade in history if int(trade.trade_id) >= missing.from_id][:PAGE]
             else:
                 found = [trade for trade in history if trade.ts_ns >= missing.since_ns]
             self.published += self.market.on_trades(found)
@@ -206,7 +206,9 @@ def test_a_book_is_never_published_across_a_hole(seed, length):
     """Drops, doubles, reorders, reconnects and old snapshots: every delta joins what was published before it."""
     dice = Random(seed)
     market = LiveMarket(SYMBOL, "md_ingest.X", Tails(), contiguous=True, counts=Counts())
-    way, said, last = [], [], 0
+    way: list[DepthRecord] = []
+    said: list[Event] = []
+    last = 0
     for step in range(length * 4):
         first, last = last + 1, last + dice.randint(1, 3)
         way.append(DepthRecord("delta", first, last, ((8.0, 1.0),), (), T0, T0 + step))
