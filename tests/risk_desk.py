@@ -83,7 +83,7 @@ class Desk:
 
     def fill(self, side="buy", qty="1", symbol=SYMBOL, strategy="sma_cross_v1", price="100"):
         """A fill of one of our orders."""
-        return self.say(FillEvent("o-1", symbol, side, qty, price, 0, self.market_ns, strategy_id=strategy))
+        return self.say(FillEvent("o-1", symbol, side, qty, price, Decimal(0), self.market_ns, strategy_id=strategy))
 
     def send(self, qty="1", price=None, side="buy", symbol=SYMBOL, intent_id="", kind=None, root_age_s=0.0, **more):
         """An intent: a limit order where a price is given, else a market order. Returns everything answered."""

@@ -237,7 +237,12 @@ async def test_a_reader_that_does_not_read_loses_its_subscription_not_memory(bus
     """Three may wait: of ten it gets the first three and is told; publishers never waited, the history has all."""
     full = asyncio.Event()
     fail = Inbox.fail
-    monkeypatch.setattr(Inbox, "fail", lambda inbox, failure: (fail(inbox, failure), full.set()))
+
+    def failed(inbox, failure):
+        fail(inbox, failure)
+        full.set()
+
+    monkeypatch.setattr(Inbox, "fail", failed)
     messages = bus.subscribe(topic)
     first = asyncio.create_task(anext(messages))
     async with asyncio.timeout(10):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -53,7 +55,7 @@ class Stamp:
             return (RiskDecision(str(event.ts), False, DenialReason.HALTED, {"factor": str(self.factor)}),)
         if self.name == STRATEGIES:
             return (CancelIntent(str(self.factor), str(event.ts), BTC),)
-        return (PnlDay(str(self.factor), self.count, 0, 0, at.market_ns),)
+        return (PnlDay(str(self.factor), Decimal(self.count), Decimal(0), Decimal(0), at.market_ns),)
 
     def snapshot(self):
         return {"count": self.count}
@@ -587,7 +589,7 @@ def test_a_plugin_that_cannot_be_loaded_again_is_refused_until_it_can(tmp_path, 
     file = tmp_path / "hot_plugin.py"
     file.write_text("VALUE = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    import hot_plugin
+    hot_plugin = importlib.import_module("hot_plugin")
 
     settings = Settings(GATE, lambda: {GATE: {}}, lambda content: None, plugins=lambda content: ["hot_plugin"])
     first = settings.code_hash({})

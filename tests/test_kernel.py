@@ -38,6 +38,12 @@ def echo(name):
     return Service(name, lambda content: ("clock.market.*",), lambda content: Echo(name))
 
 
+def note(heard: list[object], what: object) -> tuple[Event, ...]:
+    """A listener that remembers and says nothing."""
+    heard.append(what)
+    return ()
+
+
 def kernel_of(*names, **options):
     kernel = Kernel([echo(name) for name in names], **options)
     kernel.configure({name: {} for name in names})
@@ -98,7 +104,7 @@ def test_a_function_has_its_place_among_the_services():
 def test_a_listener_hears_its_topics_with_their_headers_until_it_is_ended():
     """A pattern's events alone; what it answers names it and the line that it answers."""
     kernel = kernel_of("a")
-    heard = []
+    heard: list[tuple[int, Event]] = []
 
     def listen(event, header):
         heard.append((header.seq, event))
@@ -118,8 +124,8 @@ def test_a_listener_hears_its_topics_with_their_headers_until_it_is_ended():
 def test_a_line_that_is_no_event_is_not_handed_to_a_listener():
     """A free payload has no type that anybody could tell."""
     kernel = Kernel([])
-    heard = []
-    kernel.subscribe("*", lambda event, header: heard.append(event) or ())
+    heard: list[object] = []
+    kernel.subscribe("*", lambda event, header: note(heard, event))
     kernel.publish("bus.1", [Item("notes", "Json", 0, 0, 0, b'{"a":1}')])
     kernel.feed(INGEST, [trade(100.0)])
     assert heard == [trade(100.0)]
@@ -128,17 +134,17 @@ def test_a_line_that_is_no_event_is_not_handed_to_a_listener():
 def test_subscriptions_change_between_lines_never_within_one():
     """Two listeners, of which the first ends the second and starts a third: the second still hears this line."""
     kernel = Kernel([])
-    heard = []
+    heard: list[object] = []
 
     def first(event, header):
         kernel.unsubscribe(second)
         if len(heard) < 2:
-            kernel.subscribe("clock.*", lambda event, header: heard.append(("third", seconds(event))) or ())
+            kernel.subscribe("clock.*", lambda event, header: note(heard, ("third", seconds(event))))
         heard.append(("first", seconds(event)))
         return ()
 
     kernel.subscribe("clock.*", first)
-    second = kernel.subscribe("clock.*", lambda event, header: heard.append(("second", seconds(event))) or ())
+    second = kernel.subscribe("clock.*", lambda event, header: note(heard, ("second", seconds(event))))
     kernel.feed(INGEST, [clock(1), clock(2)])
     assert heard == [("first", 1), ("second", 1), ("first", 2), ("third", 2)]
 
@@ -166,7 +172,7 @@ def test_a_token_that_was_never_given_ends_nothing():
 def test_a_middleware_sees_everything_before_it_is_numbered():
     """The configuration, what a source brings, what a service answers, each with who publishes it."""
     kernel = Kernel([echo("a")])
-    seen = []
+    seen: list[tuple[str, type[Event], int]] = []
 
     def watch(source, event):
         seen.append((source, type(event), kernel.seq))
@@ -204,8 +210,8 @@ def test_a_dropped_event_is_counted_and_has_no_number():
 def test_another_event_can_take_the_place_of_one():
     """Also on another topic; it keeps the cause, and everybody hears the new one alone."""
     kernel = kernel_of("a")
-    heard = []
-    kernel.subscribe("*", lambda event, header: heard.append(event) or ())
+    heard: list[object] = []
+    kernel.subscribe("*", lambda event, header: note(heard, event))
 
     def later(source: str, event: Event) -> Event:
         if isinstance(event, TradeEvent):
@@ -224,10 +230,24 @@ def test_another_event_can_take_the_place_of_one():
 def test_middleware_stands_in_a_row_and_can_be_taken_away():
     """Each sees what the one before it has left; what is dropped reaches no later one."""
     kernel = Kernel([])
-    seen = []
-    double = kernel.intercept(lambda source, event: dataclasses.replace(event, price=event.price * 2))
-    kernel.intercept(lambda source, event: None if event.price > 250 else event)
-    kernel.intercept(lambda source, event: seen.append(event.price) or event)
+    seen: list[float] = []
+
+    def doubled(source: str, event: Event) -> Event:
+        assert isinstance(event, TradeEvent)
+        return dataclasses.replace(event, price=event.price * 2)
+
+    def cheap(source: str, event: Event) -> Event | None:
+        assert isinstance(event, TradeEvent)
+        return None if event.price > 250 else event
+
+    def noted(source: str, event: Event) -> Event:
+        assert isinstance(event, TradeEvent)
+        seen.append(event.price)
+        return event
+
+    double = kernel.intercept(doubled)
+    kernel.intercept(cheap)
+    kernel.intercept(noted)
     kernel.feed(INGEST, [trade(100.0), trade(200.0)])
     kernel.unsubscribe(double)
     kernel.feed(INGEST, [trade(200.0)])

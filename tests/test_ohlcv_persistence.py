@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from functools import partial
 
 import pytest
 
@@ -44,6 +45,10 @@ def bars(place, length):
     return [codec.decode(line, OHLCVBar) for line in place.lines(f"ohlcv.{length}.BTCUSDT")]
 
 
+def _has(place: Installation, bars: int) -> bool:
+    return len(place.lines("ohlcv.1m.BTCUSDT")) == bars
+
+
 def test_each_bar_is_a_line_in_the_journal_of_its_symbol_and_length(place):
     """Read again they are the bars that were built, and each is there while the process still runs."""
     process = place.start("ohlcv_aggregator")
@@ -72,7 +77,7 @@ def test_killed_in_the_middle_of_bars_it_loses_nothing(place):
         asyncio.run(publish(place, MARKET[away:end]))
         if end is not None:
             closed = sum(1 for event in MARKET[:end] if isinstance(event, type(clock(0)))) - 1
-            wait_for(lambda closed=closed: len(place.lines("ohlcv.1m.BTCUSDT")) == closed)
+            wait_for(partial(_has, place, closed))
             process.kill()
             process.wait()
     wait_for(lambda: len(place.lines("ohlcv.1h.BTCUSDT")) == 1)

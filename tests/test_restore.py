@@ -77,7 +77,7 @@ def test_whole_journals_give_the_whole_history(session):
         assert place.n == max(line.header.n for line in lines.values() if line.header.src == name)
 
 
-LINES = 108
+LINES = 118
 ENDS = [pytest.param(end, marks=[] if end % 8 == 3 else pytest.mark.processes) for end in range(1, LINES)]
 """Every place; a sample of them among the fast tests."""
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import codec
-from core.contracts import CancelIntent, FillEvent, OrderEvent, OrderUpdate, TradeEvent
+from core.contracts import CancelIntent, FillEvent, OrderEvent, OrderType, OrderUpdate, TradeEvent
 from core.execution.order_state import TERMINAL, TRANSITIONS
 from core.execution.paper import SERVICE
 from core.handler import At
@@ -22,7 +22,7 @@ CONTENT = {
 }
 
 SYMBOLS, STRATEGIES = ("A/USDT", "A/USDT", "A/USDT", "B/USDT"), ("s", "s", "s", "t")
-KINDS = ("market", "market", "limit", "limit", "limit", "stop", "stop")
+KINDS: tuple[OrderType, ...] = ("market", "market", "limit", "limit", "limit", "stop", "stop")
 
 
 def any_event(chance: Random):
