@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import codec
-from core.contracts import DenialReason, OrderEvent, OrderIntent, RiskDecision, intent_id, order_id
+from core.contracts import DenialReason, OrderEvent, OrderIntent, RiskDecision, TradeEvent, intent_id, order_id
 from core.errors import CodecError, ContractError
 from core.risk.gate import SERVICE
 from core.risk.memory import DECISIONS_MAX
@@ -131,6 +131,16 @@ def test_price_goes_stale_by_the_market_clock(age_s):
     desk = Desk()
     desk.trade(100.0, age_s=age_s)
     assert desk.ask() == ("allowed" if age_s <= 5 else "stale_price")
+
+
+def test_a_trade_that_came_late_is_no_price_to_trade_on():
+    """What was fetched after an outage makes orders stale until the market is heard of as it happens again."""
+    desk = Desk()
+    desk.trade(100.0)
+    desk.say(TradeEvent(SYMBOL, 90.0, 1.0, "buy", desk.market_ns, late=True))
+    assert desk.ask() == "stale_price"
+    desk.trade(91.0)
+    assert desk.ask() == "allowed"
 
 
 def test_price_goes_stale_when_the_feed_dies():

@@ -23,6 +23,8 @@ class TradeEvent(Event):
         ts: the venue's time of the trade, ns UTC.
         trade_id: the venue's id, unique per symbol; empty where the venue gives none.
         ts_recv_ns: when the recording or this host received it, ns UTC; 0 if unknown.
+        late: True for one that a live venue had to be asked for afterwards, or that waited for such a one: it makes
+            bars and fills, but is no price that an order may be judged by.
     """
 
     symbol: str
@@ -32,6 +34,7 @@ class TradeEvent(Event):
     ts: int
     trade_id: str = ""
     ts_recv_ns: int = 0
+    late: bool = False
 
     def __post_init__(self) -> None:
         require_text(self, "symbol", self.symbol)

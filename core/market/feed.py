@@ -162,8 +162,8 @@ class Feed:
         return events
 
     def _on_trade(self, record: TradeRecord) -> tuple[Event, ...]:
-        trade_id, price, qty, side, ts_ns, recv_ns = record
-        trade = TradeEvent(self.symbol, price, qty, side, ts_ns, str(trade_id), recv_ns)
+        trade_id, price, qty, side, ts_ns, recv_ns, late = record
+        trade = TradeEvent(self.symbol, price, qty, side, ts_ns, str(trade_id), recv_ns, late)
         if not self._ids.accept(trade_id):
             return ()
         self._last_price = price

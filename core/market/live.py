@@ -23,6 +23,9 @@ year 2100 would make every later trade old news for good."""
 SETTLE_NS = NS_PER_S
 """A venue's history may lag its clock: a trade is taken to show in it after this long."""
 
+WAITED_NS = NS_PER_S
+"""A trade that waited longer than this behind a missing one is no news any more."""
+
 
 class LiveMarket:
     """What a live source knows of one symbol; never raises for what a venue sends."""
@@ -75,7 +78,7 @@ class LiveMarket:
 
     def on_trades(self, records: Iterable[TradeRecord]) -> Sequence[Event]:
         """The answer to what was missing."""
-        return self._said(self._trades.on_fetched([record for record in records if not _fault(record)]))
+        return self._said(self._trades.on_fetched([each._replace(late=True) for each in records if not _fault(each)]))
 
     def on_refused(self, reason: str) -> Sequence[Event]:
         """What is missing will not come."""
@@ -107,10 +110,13 @@ class LiveMarket:
 
     def _said(self, steps: Sequence[Step | Record]) -> Sequence[Event]:
         said: list[Event] = []
+        now_ns = max((step.recv_ns for step in steps if not isinstance(step, TradeGap)), default=0)
         for step in steps:
             if isinstance(step, TradeGap):
                 said.append(step)
                 continue
+            if isinstance(step, TradeRecord) and step.recv_ns < now_ns - WAITED_NS:
+                step = step._replace(late=True)
             try:
                 said += self._feed.on_record(step)
             except ContractError as error:

@@ -23,6 +23,7 @@ class TradeRecord(NamedTuple):
         side: what the taker did.
         ts_ns: the venue's time of the trade, ns UTC.
         recv_ns: when it was received, ns UTC.
+        late: whether it comes later than the stream would have brought it.
     """
 
     trade_id: int | str
@@ -31,6 +32,7 @@ class TradeRecord(NamedTuple):
     side: Side
     ts_ns: int
     recv_ns: int
+    late: bool = False
 
 
 class DepthRecord(NamedTuple):

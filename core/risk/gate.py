@@ -77,7 +77,7 @@ class RiskGate:
         """Answer an intent with its decision, followed by the order if allowed; remember everything else."""
         if isinstance(event, TradeEvent):
             if event.symbol in self._instruments:
-                self._trades[event.symbol] = LastTrade(event.price, event.ts, at.ts_ns)
+                self._trades[event.symbol] = LastTrade(event.price, event.ts, 0 if event.late else at.ts_ns)
         elif isinstance(event, OrderIntent):
             return self._decide(event, at)
         elif isinstance(event, FillEvent):

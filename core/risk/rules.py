@@ -33,7 +33,7 @@ class LastTrade(NamedTuple):
     Attributes:
         price: quote units per base unit, above 0.
         ts_ns: the venue's time of it, ns UTC.
-        heard_ns: sequencer time at which it was published, ns UTC.
+        heard_ns: sequencer time at which it was published, ns UTC; 0 for one that came late, which is never fresh.
     """
 
     price: float
