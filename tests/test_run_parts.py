@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from apps.run.alerts import Alerts
 from apps.run.archive import Note, prepare, read_note, write_note
 from apps.run.daemon import Daemon
 from apps.run.main import _parser, _report, plan_of
@@ -195,20 +196,59 @@ class Saying(Daemon):
         return self.said
 
 
-async def test_a_refused_configuration_is_told_once(config):
-    """Two services refuse the same file: one line says so; after a good file the same mistake is told again."""
+async def test_a_refused_configuration_is_on_the_screen_as_long_as_it_is_refused(config):
+    """One service refuses a file, another waits for it: the reason of the first is shown, and goes with the mistake."""
     picture = Picture(BTC, "a capture")
     gate, venue, ingest = (Saying(name, (), config.paths.run_dir, {}) for name in ("risk_engine.main", "x", "y"))
     supervisor = Supervisor(config, Server("redis://x"), picture, services=[gate, venue], ingest=ingest)
-    good, bad = {"config_error": ""}, {"config_error": "base.yaml:37: unknown key"}
-    for gate.said, venue.said, ingest.said in ((good, good, {}), (bad, good, {}), (bad, bad, {}), (bad, bad, {})):
+    good, bad, waits = ({"config_error": text} for text in ("", "base.yaml:37: unknown key", "x.main refuses it"))
+    shown = []
+    for gate.said, venue.said, ingest.said in ((good, good, {}), (good, bad, {}), (waits, bad, {}), (good, good, {})):
         await supervisor.look({})
+        shown.append(picture.alerts)
+    complaint = ["base.yaml:37: unknown key; the one before stays in force (x)"]
+    assert shown == [[], complaint, complaint, []]
+    assert not picture.recent  # it was over before anybody had to be told
+
+
+def test_what_stays_wrong_is_told_once():
+    """Patience of 7 s: told at 8 s, not again at 9 s; that it is right again is told too."""
+    picture = Picture(BTC, "")
+    alerts = Alerts(picture, "md_ingest.BTCUSDT", patience_s=7.0, log="app.ndjson")
+    bad, good = ({"risk_engine.main": {"config_error": text}} for text in ("base.yaml:37: unknown key", ""))
+    for now, reports in ((1.0, bad), (7.0, bad), (8.0, bad), (9.0, bad), (10.0, good), (11.0, good)):
+        alerts.look(now, reports)
     assert [(told.kind, told.text) for told in picture.recent] == [
-        ("config", "base.yaml:37: unknown key; the one before stays in force (risk_engine.main)")
+        ("config", "base.yaml:37: unknown key; the one before stays in force (risk_engine.main)"),
+        ("config", "the configuration on disk is in force again"),
     ]
-    for gate.said, venue.said in ((good, good), (bad, bad)):
-        await supervisor.look({})
-    assert len(picture.recent) == 2
+
+
+def test_a_venue_that_cannot_be_reached_is_told():
+    """Five seconds of failures without data are told once, with the place of the reasons; a quiet market is not."""
+    picture = Picture(BTC, "")
+    alerts = Alerts(picture, "md_ingest.BTCUSDT", patience_s=7.0, log="var/app.ndjson")
+
+    def look(now, published, reconnects, troubles):
+        counts = {"published": published, "reconnects": reconnects, "troubles": troubles}
+        alerts.look(now, {"md_ingest.BTCUSDT": {"counts": counts}})
+        return [text.partition(":")[0] for text in picture.alerts]
+
+    assert look(0.0, 0, 2, 1) == []
+    assert look(5.0, 0, 3, 2) == ["no market data for 5 s"]
+    assert look(6.0, 0, 4, 2) == ["no market data for 6 s"]
+    assert look(7.0, 10, 4, 2) == []
+    assert look(99.0, 10, 4, 2) == []  # nothing traded, and nothing failed
+    assert [told.text for told in picture.recent] == [
+        "no market data: the venue cannot be reached, tried again and again; why is in var/app.ndjson",
+        "market data again",
+    ]
+
+
+def test_a_cancel_that_is_answered_twice_is_told_once():
+    """The venue ends an order, and repeats that to whoever cancels it afterwards."""
+    gone = OrderUpdate("o1", OrderStatus.CANCELED, "BTC/USDT", "buy", 1, 0, 1)  # type: ignore[arg-type]
+    assert len(said(SECOND, gone, gone)) == 1
 
 
 def test_only_changes_are_told():

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -21,7 +20,7 @@ from apps.run.leftovers import OWN_LOCK
 from apps.run.market import market_of
 from apps.run.picture import Picture
 from apps.run.session import Outcome, Plan, Session
-from apps.run.summary import describe
+from apps.run.summary import describe, shown
 from apps.run.view import open_view
 from core.cli import EXIT_FAILED, EXIT_USAGE, config_of
 from core.config import Config
@@ -121,7 +120,7 @@ def _run(plan: Plan, args: argparse.Namespace) -> int:
     sys.stdout.flush()
     if outcome.failure:
         _complain(outcome.failure)
-        return EXIT_FAILED
+        return EXIT_USAGE if outcome.refused else EXIT_FAILED
     return 0
 
 
@@ -134,20 +133,15 @@ def _report(outcome: Outcome, plan: Plan, picture: Picture) -> list[str]:
     said.append(f"run: {outcome.why or 'failed'}")
     if outcome.ended and not summary.trades:
         said.append(f"  no trade of {plan.instrument.symbol} came: the capture has none, or the cell has them already")
+    said += [f"  {alert}" for alert in picture.alerts]
     said += [f"  {line}" for line in describe(summary, picture)]
     hung = f"; had to be killed: {', '.join(outcome.hung)}" if outcome.hung else ""
     said.append(f"  trouble    {summary.dead_letters:,} dead letters, {outcome.restarts:,} restarts{hung}")
-    journals = _shown(plan.config.paths.journal_dir)
+    journals = shown(plan.config.paths.journal_dir)
     said.append(f"  journals   {journals}")
     place = " ".join(plan.place).removeprefix("--config-root . ")  # where it looks anyway
-    said += ["  prove it with", f"  {_shown(sys.executable)} -m backtest.parity --journal-dir {journals} {place}"]
+    said += ["  prove it with", f"  {shown(sys.executable)} -m backtest.parity --journal-dir {journals} {place}"]
     return said
-
-
-def _shown(path: Path | str) -> str:
-    """A path as the user would write it: relative where it lies below."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
 
 
 def _complain(text: str) -> None:

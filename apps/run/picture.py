@@ -99,6 +99,7 @@ class Picture:
         counts: signals, intents, allowed, denied and fills seen by this view.
         rows: the processes.
         server: the Redis server in words.
+        alerts: what is wrong now, in words.
         recent: the newest happenings, oldest first.
         quiet: whether what is folded is past, and not told.
     """
@@ -117,9 +118,11 @@ class Picture:
     counts: Counter[str] = field(default_factory=Counter)
     rows: list[Row] = field(default_factory=list)
     server: str = ""
+    alerts: list[str] = field(default_factory=list)
     recent: deque[Happening] = field(default_factory=lambda: deque(maxlen=RECENT))
     quiet: bool = False
     _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
+    _ended: deque[str] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     # -- rates
 
@@ -220,7 +223,8 @@ class Picture:
                 self.counts["fills"] += 1
                 what = f"{event.side} {event.qty:f} {event.symbol} at {self.money(event.price)}"
                 self.tell("fill", f"{what}, fee {event.fee:.4f}, {event.strategy_id}", at_ns=event.ts_fill_ns)
-            case OrderUpdate(status=status) if status in UNFILLED:
+            case OrderUpdate(status=status) if status in UNFILLED and event.order_id not in self._ended:
+                self._ended.append(event.order_id)  # whoever cancels it after its end hears of the end again
                 why = f": {event.reason}" if event.reason else ""
                 what = f"{event.side} {event.order_qty:f} {event.symbol} {status}{why}"
                 self.tell("order", what, good=status is OrderStatus.CANCELED)

@@ -64,6 +64,7 @@ def draw(picture: Picture, width: int, height: int) -> RenderableType:
         _rule("processes"),
         _processes(picture, width),
         Text(f" {picture.server}", style="dim", no_wrap=True, overflow="ellipsis"),
+        *(Text(f" {alert}", style="bold red", no_wrap=True, overflow="ellipsis") for alert in picture.alerts),
         _rule(f"happenings: {_totals(picture)}"),
     ]
     room = max(1, height - len(top) - len(picture.rows))  # the table has a line of headings too

@@ -21,7 +21,7 @@ from apps.run.supervisor import SERVICE_ORDER, Supervisor
 from apps.run.view import View
 from core.config import Config, safe_url
 from core.contracts import Instrument
-from core.errors import NjordError
+from core.errors import ConfigError, NjordError
 
 REFRESH_S = 0.25
 TEND_S = 0.1
@@ -64,6 +64,7 @@ class Outcome:
         why: what ended it, in words.
         ended: whether it was the end of the market.
         failure: the error that ended it; empty for none.
+        refused: whether that was a configuration or an option that a process cannot run with.
         summary: its figures; None if it never began.
         restarts: how often a process or the server had to be started again.
         hung: processes that had to be killed at the end.
@@ -73,6 +74,7 @@ class Outcome:
     why: str = ""
     ended: bool = False
     failure: str = ""
+    refused: bool = False
     summary: Summary | None = None
     restarts: int = 0
     hung: list[str] = field(default_factory=list)
@@ -147,7 +149,7 @@ class Session:
             await follower.poll()
             await self._with_processes(server, supervisor, follower)
         except NjordError as error:
-            self._outcome.failure = str(error)
+            self._outcome.failure, self._outcome.refused = str(error), isinstance(error, ConfigError)
         finally:
             await supervisor.stop()
             await follower.poll()

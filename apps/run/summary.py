@@ -144,6 +144,12 @@ def _whole_size(path: Path) -> int:
     return size - len(tail) + tail.rfind(b"\n") + 1
 
 
+def shown(path: Path | str) -> str:
+    """A path as the user would write it: relative where it lies below."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
 def describe(summary: Summary, picture: Picture) -> list[str]:
     """The figures in words, one line each.
 
@@ -153,8 +159,9 @@ def describe(summary: Summary, picture: Picture) -> list[str]:
     """
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(summary.denied.items()))
     denied = f"{summary.denied.total():,} denied" + (f" ({reasons})" if reasons else "")
+    when = f"{utc(summary.first_ns)} to {utc(summary.last_ns)} UTC" if summary.last_ns else "nothing came"
     lines = [
-        f"market     {utc(summary.first_ns)} to {utc(summary.last_ns)} UTC",
+        f"market     {when}",
         f"published  {summary.trades:,} trades, {summary.books:,} books, {summary.tickers:,} tickers",
         f"intents    {summary.intents:,}: {summary.allowed:,} allowed, {denied}",
         f"orders     {summary.orders:,}, fills {summary.fills:,}",

@@ -11,18 +11,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from apps.run.alerts import Alerts
 from apps.run.daemon import Daemon
 from apps.run.picture import Picture, Row
 from apps.run.server import Server
+from apps.run.summary import shown
 from backtest.services import SERVICES
 from core import topics
+from core.cli import EXIT_USAGE
 from core.config import Config, content_for
-from core.errors import NjordError
+from core.errors import ConfigError, NjordError
 
 SERVICE_ORDER = ("portfolio_manager", "paper_trader", "risk_engine", "strategy_runner", "ohlcv_aggregator")
 LIVE_S = 60.0
 RESTARTS_MAX = 5
 POLL_S = 0.05
+AGREE_S = 2.0
+"""How long the services take to agree on a changed configuration, after the last of them has looked at it."""
 
 
 class Supervisor:
@@ -62,6 +67,12 @@ class Supervisor:
         self._stopping: set[str] = set()
         self._health: dict[str, dict[str, Any]] = {}
         self._known: dict[str, dict[str, Any]] = {}
+        self._alerts = Alerts(
+            picture,
+            ingest.instance,
+            patience_s=config.runtime.reload_every_s + AGREE_S,
+            log=shown(config.paths.log_dir / "app.ndjson"),
+        )
         self._inputs = {
             f"{service.name}.main": tuple(service.inputs(content_for(service.name, config))) for service in SERVICES
         }
@@ -124,7 +135,8 @@ class Supervisor:
         """Start again whoever was killed.
 
         Raises:
-            NjordError: somebody has given up, or is killed too often.
+            ConfigError: somebody cannot run with the configuration or its options.
+            NjordError: somebody has given up for another reason, or is killed too often.
         """
         if self._server.dead:
             self._picture.tell("process", "Redis was killed; starting it again on its data", good=False)
@@ -137,7 +149,8 @@ class Supervisor:
         if not daemon.ended_by:
             if daemon is self.ingest and daemon.code == 0:
                 return
-            raise NjordError(f"{daemon.instance} has stopped (exit {daemon.code}): {daemon.last_error()}")
+            text = f"{daemon.instance} has stopped (exit {daemon.code}): {daemon.last_error()}"
+            raise ConfigError(text) if daemon.code == EXIT_USAGE else NjordError(text)
         self._picture.tell(
             "process", f"{daemon.instance} was killed ({daemon.ended_by}); starting it again", good=False
         )
@@ -158,19 +171,10 @@ class Supervisor:
         """
         asked = await asyncio.gather(*(daemon.health() for daemon in self.daemons))
         self._health = {daemon.instance: report for daemon, report in zip(self.daemons, asked, strict=True)}
-        for name, report in self._health.items():
-            self._tell_refused(name, report)
         self._known.update({name: report for name, report in self._health.items() if report})
+        self._alerts.look(time.monotonic(), self._known)
         self._picture.rows = [self._row(daemon, lasts) for daemon in self.daemons]
         self._picture.server = self._server.text + (f", restarts {n}" if (n := len(self._server.restarts)) else "")
-
-    def _tell_refused(self, instance: str, said: Mapping[str, Any]) -> None:
-        """Tell once why a changed configuration is not in force; many refuse it for the same reason."""
-        errors = {report.get("config_error", "") for report in self._known.values()}
-        error = said.get("config_error", "")
-        if error and error not in errors:
-            self._picture.tell("config", f"{error}; the one before stays in force ({instance})", good=False)
-            self._known[instance] = dict(said)
 
     def _row(self, daemon: Daemon, lasts: Mapping[str, int]) -> Row:
         said = self._known.get(daemon.instance, {})  # the last figures of one that has ended stay
