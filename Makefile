@@ -122,7 +122,8 @@ unit: $(STAMP) ## the fast tests, in half a minute
 
 test: lint type ## every check and every test
 	$(BIN)/pytest -n 2 -m "not processes and not chaos"
-	$(BIN)/pytest -m "processes or chaos"
+	$(BIN)/pytest -n 4 -m venue
+	$(BIN)/pytest -m "(processes and not venue) or chaos"
 
 pre-commit: fmt lint type ## what to run before a commit
 

@@ -16,7 +16,7 @@ import pytest
 from core.embedded import EmbeddedServer, free_port
 from tests.installation import Installation, wait_for
 
-pytestmark = [pytest.mark.processes, pytest.mark.redis]
+pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.venue]
 
 BTC, ME = "BTC/USDT", "md_ingest.BTCUSDT"
 CLIENTS = ("lean", "ccxt")
@@ -123,18 +123,18 @@ def book_joins(place, symbol):
 
 
 FAULTS = {
-    "disconnect": {"kind": "disconnect", "on": "btcusdt@trade", "times": 3, "after": 20},
-    "closed in order": {"kind": "disconnect", "on": "btcusdt@trade", "code": 1001},
-    "mute": {"kind": "mute", "on": "btcusdt@trade"},
-    "hang": {"kind": "hang", "on": "btcusdt@trade"},
-    "drop 40": {"kind": "drop", "on": "btcusdt@trade", "times": 40},
-    "double": {"kind": "double", "on": "btcusdt@trade", "times": 40},
-    "swap": {"kind": "swap", "on": "btcusdt@trade", "times": 20, "probability": 0.5},
-    "swap all": {"kind": "swap", "on": "btcusdt@*", "times": 60, "probability": 0.3},
-    "depth gap": {"kind": "drop", "on": "btcusdt@depth*", "times": 3},
-    "burst": {"kind": "hold", "on": "btcusdt@*", "seconds": 1.5},
-    "garbage": {"kind": "garbage", "on": "btcusdt@*", "times": 10, "form": "truncated"},
-    "nulls": {"kind": "garbage", "on": "btcusdt@trade", "times": 5, "form": "null"},
+    "disconnect": {"kind": "disconnect", "where": "btcusdt@trade", "times": 3, "after": 20},
+    "closed in order": {"kind": "disconnect", "where": "btcusdt@trade", "code": 1001},
+    "mute": {"kind": "mute", "where": "btcusdt@trade"},
+    "hang": {"kind": "hang", "where": "btcusdt@trade"},
+    "drop 40": {"kind": "drop", "where": "btcusdt@trade", "times": 40},
+    "double": {"kind": "double", "where": "btcusdt@trade", "times": 40},
+    "swap": {"kind": "swap", "where": "btcusdt@trade", "times": 20, "probability": 0.5},
+    "swap all": {"kind": "swap", "where": "btcusdt@*", "times": 60, "probability": 0.3},
+    "depth gap": {"kind": "drop", "where": "btcusdt@depth*", "times": 3},
+    "burst": {"kind": "hold", "where": "btcusdt@*", "seconds": 1.5},
+    "garbage": {"kind": "garbage", "where": "btcusdt@*", "times": 10, "form": "truncated"},
+    "nulls": {"kind": "garbage", "where": "btcusdt@trade", "times": 5, "form": "null"},
 }
 
 
@@ -161,7 +161,7 @@ def test_a_mute_stream_is_dialed_again_within_seconds(place, stream, client):
     place.ingest(client)
     wait_for(place.live(ME))
     place.grows()
-    place.ask("/sim/fault", [{"kind": "mute", "on": f"btcusdt@{stream}"}])
+    place.ask("/sim/fault", [{"kind": "mute", "where": f"btcusdt@{stream}"}])
     wait_for(lambda: len(place.ask("/sim/state")["faults"]["happened"]) > 0)
     wait_for(lambda: place.counts()["reconnects"] == 1, 5.0)
 
@@ -189,8 +189,8 @@ def test_what_happens_to_requests_costs_no_trade(place, name, client):
     ingest = place.ingest(client)
     wait_for(place.live(ME))
     place.grows()
-    drop = {"kind": "drop", "on": "btcusdt@trade", "times": 40}
-    place.ask("/sim/fault", [{"on": "GET /api/v3/*", **REFUSALS[name]}, drop])
+    drop = {"kind": "drop", "where": "btcusdt@trade", "times": 40}
+    place.ask("/sim/fault", [{"where": "GET /api/v3/*", **REFUSALS[name]}, drop])
     wait_for(lambda: place.counts().get("troubles", 0) > 0)
     wait_for(lambda: place.counts().get("back_filled", 0) >= 40)
     place.grows()
@@ -208,8 +208,8 @@ def test_without_a_key_the_newest_trades_fill_a_hole(place, client):
     ingest = place.ingest(client)
     wait_for(place.live(ME))
     place.grows()
-    drop = {"kind": "drop", "on": "btcusdt@trade", "times": 40}
-    place.ask("/sim/fault", [{**NO_KEY, "on": "GET /api/v3/historicalTrades"}, drop])
+    drop = {"kind": "drop", "where": "btcusdt@trade", "times": 40}
+    place.ask("/sim/fault", [{**NO_KEY, "where": "GET /api/v3/historicalTrades"}, drop])
     wait_for(lambda: place.counts().get("back_filled", 0) >= 40)
     assert place.stop(ingest) == [0]
     is_the_truth(place)
@@ -222,8 +222,8 @@ def test_what_a_venue_will_not_give_is_a_gap(place, client):
     ingest = place.ingest(client)
     wait_for(place.live(ME))
     place.grows()
-    place.ask("/sim/fault", [{**NO_KEY, "on": "GET /api/v3/*rades"}])
-    place.ask("/sim/fault", [{"kind": "drop", "on": "btcusdt@trade", "times": 40}])
+    place.ask("/sim/fault", [{**NO_KEY, "where": "GET /api/v3/*rades"}])
+    place.ask("/sim/fault", [{"kind": "drop", "where": "btcusdt@trade", "times": 40}])
     wait_for(lambda: place.lines("md.gaps.BTCUSDT") != [])
     place.grows()
     assert place.stop(ingest) == [0]
@@ -285,8 +285,8 @@ def test_a_ban_is_kept(place, client):
     place.ingest(client)
     wait_for(place.live(ME))
     place.grows()
-    ban = {"kind": "status", "on": "GET /api/v3/*", "status": 429, "code": -1003, "retry_after_s": 3}
-    place.ask("/sim/fault", [ban, {"kind": "mute", "on": "btcusdt@trade"}])
+    ban = {"kind": "status", "where": "GET /api/v3/*", "status": 429, "code": -1003, "retry_after_s": 3}
+    place.ask("/sim/fault", [ban, {"kind": "mute", "where": "btcusdt@trade"}])
     wait_for(lambda: place.counts().get("troubles", 0) > 0)
     said = sum(place.ask("/sim/state")["requests"].values())
     begun = time.monotonic()
@@ -349,7 +349,7 @@ def test_a_quiet_market_has_a_clock(place):
     ingest = place.ingest("lean")
     wait_for(place.live(ME))
     place.grows()
-    place.ask("/sim/fault", [{"kind": "drop", "on": "btcusdt@*", "times": 0}])  # nothing is heard any more
+    place.ask("/sim/fault", [{"kind": "drop", "where": "btcusdt@*", "times": 0}])  # nothing is heard any more
     before = len(place.lines("clock.market.BTCUSDT"))
     wait_for(lambda: len(place.lines("clock.market.BTCUSDT")) > before + 4)
     assert place.stop(ingest) == [0]

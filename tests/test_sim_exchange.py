@@ -136,9 +136,9 @@ async def test_one_that_does_not_read_is_cut_off_and_the_others_do_not_notice(mo
 async def test_messages_are_dropped_doubled_and_swapped():
     """Three are missing, one comes twice, two change places; each is listed."""
     async with simulator(*FAST) as sim:
-        await sim.fault(kind="drop", on=TRADES, after=2, times=3)
-        await sim.fault(kind="double", on=TRADES, after=6)
-        await sim.fault(kind="swap", on=TRADES, after=8)
+        await sim.fault(kind="drop", where=TRADES, after=2, times=3)
+        await sim.fault(kind="double", where=TRADES, after=6)
+        await sim.fault(kind="swap", where=TRADES, after=8)
         socket = await sim.listen(TRADES)
         told = await ids(socket, 10)
         assert [each - told[0] for each in told] == [0, 1, 5, 6, 6, 7, 9, 8, 10, 11]
@@ -148,7 +148,7 @@ async def test_messages_are_dropped_doubled_and_swapped():
 async def test_a_gap_in_the_changes_of_the_book_can_be_seen():
     """The next change does not chain to the last one."""
     async with simulator(*FAST) as sim:
-        await sim.fault(kind="drop", on="*@depth@100ms", after=2, times=4)
+        await sim.fault(kind="drop", where="*@depth@100ms", after=2, times=4)
         told = await receive(await sim.listen(DEPTH), 4)
         chained = [after["U"] == before["u"] + 1 for before, after in pairwise(told)]
         assert chained == [True, False, True]
@@ -161,7 +161,7 @@ async def test_a_gap_in_the_changes_of_the_book_can_be_seen():
 async def test_a_connection_ends_with_or_without_a_word(code, kind, seen):
     """In the middle of the stream; the next one is served."""
     async with simulator(*FAST) as sim:
-        await sim.fault(kind="disconnect", on=TRADES, after=3, code=code)
+        await sim.fault(kind="disconnect", where=TRADES, after=3, code=code)
         socket = await sim.listen(TRADES)
         assert len(await ids(socket, 3)) == 3
         assert (await socket.receive(20)).type in {kind, WSMsgType.ERROR}
@@ -174,7 +174,7 @@ async def test_everybody_can_be_sent_away_at_once():
     """Or those of one stream."""
     async with simulator(*FAST) as sim:
         trades, depth = await sim.listen(TRADES), await sim.listen(DEPTH)
-        async with sim.session.post(sim.url + "/sim/kick", json={"on": "*@trade", "code": 1001}) as answer:
+        async with sim.session.post(sim.url + "/sim/kick", json={"where": "*@trade", "code": 1001}) as answer:
             assert await answer.json() == {"kicked": 1}
         while (message := await trades.receive(20)).type is WSMsgType.TEXT:
             pass
@@ -187,7 +187,7 @@ async def test_everybody_can_be_sent_away_at_once():
 async def test_a_mute_connection_answers_pings_and_speaks_again():
     """Nothing comes while another one hears everything; what was missed stays missed."""
     async with simulator(*FAST) as sim:
-        await sim.fault(kind="mute", on=TRADES, after=2, seconds=0.5)
+        await sim.fault(kind="mute", where=TRADES, after=2, seconds=0.5)
         socket = await sim.listen(TRADES)
         before = await ids(socket, 2)
         other = await sim.listen(TRADES)
@@ -202,7 +202,7 @@ async def test_a_mute_connection_answers_pings_and_speaks_again():
 async def test_a_connection_that_hangs_answers_no_ping():
     """As if the other side had been stopped."""
     async with simulator(*FAST) as sim:
-        await sim.fault(kind="hang", on=TRADES, after=1)
+        await sim.fault(kind="hang", where=TRADES, after=1)
         async with sim.session.ws_connect(sim.streams + "/ws/" + TRADES, heartbeat=0.4) as socket:
             await ids(socket, 1)
             assert (await socket.receive(20)).type in {WSMsgType.CLOSED, WSMsgType.ERROR}
@@ -211,7 +211,7 @@ async def test_a_connection_that_hangs_answers_no_ping():
 async def test_a_burst_holds_everything_back_and_loses_nothing():
     """What was held comes at once and in order."""
     async with simulator(*FAST) as sim:
-        await sim.fault(kind="hold", on=TRADES, after=2, seconds=0.3)
+        await sim.fault(kind="hold", where=TRADES, after=2, seconds=0.3)
         socket = await sim.listen(TRADES)
         told = await ids(socket, 60)
         assert told == list(range(told[0], told[0] + 60))
@@ -225,7 +225,7 @@ async def test_a_burst_holds_everything_back_and_loses_nothing():
 async def test_a_message_is_garbage(form, seen):
     """Once; the next one is whole."""
     async with simulator(*FAST) as sim:
-        await sim.fault(kind="garbage", on=TRADES, form=form)
+        await sim.fault(kind="garbage", where=TRADES, form=form)
         socket = await sim.listen(TRADES)
         broken = await socket.receive_str(timeout=20)
         assert seen in broken if seen else broken == ""
@@ -242,7 +242,7 @@ async def test_a_request_is_refused(status, retry_after_s, code):
     """With the header that says how long to stay away, and the venue's code or no JSON at all."""
     async with simulator(*SYNTHETIC) as sim:
         rule = {"status": status, "retry_after_s": retry_after_s, "code": code, "msg": "no"}
-        await sim.fault(kind="status", on="GET /api/v3/depth", **rule)
+        await sim.fault(kind="status", where="GET /api/v3/depth", **rule)
         async with sim.session.get(sim.url + "/api/v3/depth?symbol=BTCUSDT") as answer:
             assert answer.status == status
             assert answer.headers.get("Retry-After") == (str(retry_after_s) if retry_after_s > 0 else None)
@@ -254,7 +254,7 @@ async def test_a_request_is_refused(status, retry_after_s, code):
 async def test_an_answer_is_garbage_with_a_status_of_200(form):
     """What reads it must not believe the status."""
     async with simulator(*SYNTHETIC) as sim:
-        await sim.fault(kind="garbage", on="GET */ticker/bookTicker", form=form)
+        await sim.fault(kind="garbage", where="GET */ticker/bookTicker", form=form)
         async with sim.session.get(sim.url + "/api/v3/ticker/bookTicker?symbol=BTCUSDT") as answer:
             text = await answer.text()
             assert answer.status == 200
@@ -268,8 +268,8 @@ async def test_an_answer_is_garbage_with_a_status_of_200(form):
 async def test_a_request_hangs_or_is_cut_off():
     """The first answers late, the second never, the third is right."""
     async with simulator(*SYNTHETIC) as sim:
-        await sim.fault(kind="hang", on="GET /api/v3/time", seconds=0.2)
-        await sim.fault(kind="disconnect", on="GET /api/v3/time", after=1, times=2)  # this client asks twice
+        await sim.fault(kind="hang", where="GET /api/v3/time", seconds=0.2)
+        await sim.fault(kind="disconnect", where="GET /api/v3/time", after=1, times=2)  # this client asks twice
         assert (await sim.api("time"))[0] == 200
         with pytest.raises(aiohttp.ClientError):
             await sim.api("time")
@@ -280,7 +280,7 @@ async def test_a_request_hangs_or_is_cut_off():
 async def test_maintenance_closes_the_door_to_streams_too():
     """The opening of a socket is a request as well."""
     async with simulator(*SYNTHETIC) as sim:
-        await sim.fault(kind="status", on="*", times=0, lasts_s=3600)
+        await sim.fault(kind="status", where="*", times=0, lasts_s=3600)
         assert (await sim.api("time"))[0] == 503
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await sim.session.ws_connect(sim.streams + "/ws/" + TRADES)
@@ -304,7 +304,7 @@ async def test_who_asks_too_much_is_refused():
 async def test_a_wrong_fault_is_answered_with_what_is_wrong():
     """And changes nothing."""
     async with simulator(*SYNTHETIC) as sim:
-        for body in (b'{"kind":"drip","on":"*"}', b"7", b"{", b'[{"kind":"drop"}]'):
+        for body in (b'{"kind":"drip","where":"*"}', b"7", b"{", b'[{"kind":"drop"}]'):
             for door in ("fault", "kick"):
                 async with sim.session.post(f"{sim.url}/sim/{door}", data=body) as answer:
                     assert answer.status == 400 or door == "kick"
@@ -348,7 +348,7 @@ def test_mistakes_on_the_command_line_end_it(arguments, message, tmp_path, capsy
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("- kind: drip\n  on: x", "rule 1"), ("kind: drop", "a list"), ("{", "neither YAML")]
+    ("content", "message"), [("- kind: drip\n  where: x", "rule 1"), ("kind: drop", "a list"), ("{", "neither YAML")]
 )
 def test_a_wrong_plan_of_faults_ends_it(content, message, tmp_path, capsys):
     """With the file, the rule and what is allowed."""
@@ -366,7 +366,7 @@ async def test_the_process_leaves_its_note_answers_and_goes(tmp_path):
     """As every daemon: a note with pid and health while it runs, nothing when it has been told to stop."""
     installed = Installation(tmp_path, "redis://127.0.0.1:1/0")
     plan = tmp_path / "plan.json"
-    plan.write_text('[{"kind": "drop", "on": "*@trade", "times": 2}]')
+    plan.write_text('[{"kind": "drop", "where": "*@trade", "times": 2}]')
     process = installed.start("sim_exchange", *FAST, "--port", "0", "--faults", str(plan))
     try:
         for _ in count():

@@ -116,20 +116,20 @@ async def test_ccxt_meets_the_faults():
             ({"kind": "status", "status": 503, "code": -1008}, ccxt.pro.OperationFailed),
             ({"kind": "status", "status": 502}, ccxt.pro.ExchangeNotAvailable),
         ):
-            await sim.fault(on="GET /api/v3/depth", **rule)
+            await sim.fault(where="GET /api/v3/depth", **rule)
             with pytest.raises(error):
                 await made.fetch_order_book(SYMBOL)
             if "retry_after_s" in rule:
                 assert made.last_response_headers["Retry-After"] == str(rule["retry_after_s"])
-        await sim.fault(kind="garbage", on="GET /api/v3/depth", form="html")
+        await sim.fault(kind="garbage", where="GET /api/v3/depth", form="html")
         assert (await made.fetch_order_book(SYMBOL))["bids"] == []  # it takes a page of HTML for an empty book
         await made.watch_trades(SYMBOL)
-        await sim.fault(kind="disconnect", on=TRADES)
+        await sim.fault(kind="disconnect", where=TRADES)
         with pytest.raises(ccxt.pro.NetworkError):
             await forever(made.watch_trades)
         assert await made.watch_trades(SYMBOL)
         await made.watch_order_book(SYMBOL)
-        await sim.fault(kind="drop", on="*@depth@100ms", times=3)
+        await sim.fault(kind="drop", where="*@depth@100ms", times=3)
         with pytest.raises(ccxt.pro.ChecksumError):
             await forever(made.watch_order_book)
         assert (await made.watch_order_book(SYMBOL))["bids"]

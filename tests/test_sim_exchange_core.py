@@ -402,7 +402,7 @@ def test_a_fault_passes_some_happens_some_times_and_is_counted():
     assert [plan.on_message(stream, 0) is not None for stream in streams] == [False] * 3 + [True, True, False, False]
     (rule,) = plan.report()["rules"]
     assert (rule["matched"], rule["happened"]) == (6, 2)
-    assert [each["on"] for each in plan.report()["happened"]] == ["btcusdt@trade"] * 2
+    assert [each["where"] for each in plan.report()["happened"]] == ["btcusdt@trade"] * 2
 
 
 def test_the_first_rule_that_is_due_wins():
@@ -442,16 +442,16 @@ def test_messages_and_requests_have_their_own_faults():
 @pytest.mark.parametrize(
     ("values", "part"),
     [
-        ({"kind": "drip", "on": "*"}, "kind"),
-        ({"kind": "drop"}, "on"),
-        ({"kind": "drop", "on": ""}, "on is empty"),
-        ({"kind": "drop", "on": "*", "nth": 3}, "'nth'"),
-        ({"kind": "drop", "on": "*", "times": -1}, "times is -1"),
-        ({"kind": "drop", "on": "*", "times": "3"}, "times"),
-        ({"kind": "drop", "on": "*", "probability": 0}, "probability is 0"),
-        ({"kind": "status", "on": "*", "status": 200}, "status is 200"),
-        ({"kind": "disconnect", "on": "*", "code": 12}, "code is 12"),
-        ({"kind": "garbage", "on": "*", "form": "cheese"}, "form"),
+        ({"kind": "drip", "where": "*"}, "kind"),
+        ({"kind": "drop"}, "where"),
+        ({"kind": "drop", "where": ""}, "where is empty"),
+        ({"kind": "drop", "where": "*", "nth": 3}, "'nth'"),
+        ({"kind": "drop", "where": "*", "times": -1}, "times is -1"),
+        ({"kind": "drop", "where": "*", "times": "3"}, "times"),
+        ({"kind": "drop", "where": "*", "probability": 0}, "probability is 0"),
+        ({"kind": "status", "where": "*", "status": 200}, "status is 200"),
+        ({"kind": "disconnect", "where": "*", "code": 12}, "code is 12"),
+        ({"kind": "garbage", "where": "*", "form": "cheese"}, "form"),
         (["drop"], "allowed"),
     ],
 )
@@ -460,7 +460,7 @@ def test_a_wrong_rule_says_what_is_wrong(values, part):
     with pytest.raises(ConfigError, match=part):
         fault_of(values)
     with pytest.raises(ConfigError, match="rule 2: "):
-        faults_of([{"kind": "drop", "on": "*"}, values])
+        faults_of([{"kind": "drop", "where": "*"}, values])
 
 
 def test_garbage_has_five_forms():

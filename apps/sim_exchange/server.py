@@ -188,18 +188,18 @@ class Server:
         return _json({})
 
     async def _kick(self, request: web.Request) -> web.Response:
-        """End connections: {"code": 1006, "on": "*@trade"}, without a word; all of them by default."""
+        """End connections: {"code": 1006, "where": "*@trade"}, without a word; all of them by default."""
         try:
-            fault = fault_of({"on": "*", **_kick_of(await request.read()), "kind": "disconnect"})
+            fault = fault_of({"where": "*", **_kick_of(await request.read()), "kind": "disconnect"})
         except (CodecError, ConfigError) as error:
             return _json({"error": str(error)}, 400)
-        return _json({"kicked": self._hub.kick(fault.code or ABNORMAL, fault.on)})
+        return _json({"kicked": self._hub.kick(fault.code or ABNORMAL, fault.where)})
 
 
 def _kick_of(body: bytes) -> dict[str, Any]:
     values = codec.decode_json(body) if body else {}
     if not isinstance(values, dict):
-        raise ConfigError(f'a kick is {values!r}; allowed: an object such as {{"code": 1006, "on": "*@trade"}}')
+        raise ConfigError(f'a kick is {values!r}; allowed: an object such as {{"code": 1006, "where": "*@trade"}}')
     return values
 
 

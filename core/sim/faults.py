@@ -39,7 +39,7 @@ class Fault:
             nothing; "hang" answers nothing at all, pings neither; "drop", "double" and "swap" (with the next one) do
             so to a message; "hold" keeps all messages of the socket back and then sends them at once; "status"
             answers with an error; "garbage" sends something else.
-        on: shell pattern of what it matches. Of requests "GET /api/v3/depth", of the opening of a socket
+        where: shell pattern of what it matches. Of requests "GET /api/v3/depth", of the opening of a socket
             "WS /stream/ws/0", of messages "btcusdt@trade".
         after: so many matches pass before.
         times: how often it happens; 0 for no end.
@@ -54,7 +54,7 @@ class Fault:
     """
 
     kind: Kind
-    on: str
+    where: str
     after: int = 0
     times: int = 1
     probability: float = 1.0
@@ -74,8 +74,8 @@ class Fault:
         for name in ("after", "times", "seconds", "lasts_s"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; allowed: 0 or more")
-        if not self.on:
-            raise ConfigError("on is empty; allowed: a pattern such as GET /api/v3/* or *@trade")
+        if not self.where:
+            raise ConfigError("where is empty; allowed: a pattern such as GET /api/v3/* or *@trade")
         if not 0 < self.probability <= 1:
             raise ConfigError(f"probability is {self.probability!r}; allowed: above 0, up to 1")
         if not 400 <= self.status <= 599:
@@ -145,11 +145,11 @@ class FaultPlan:
     def _decide(self, what: str, wall_ns: int, kinds: frozenset[str]) -> Fault | None:
         chosen: Fault | None = None
         for rule in self._rules:
-            if rule.fault.kind not in kinds or not fnmatchcase(what, rule.fault.on):
+            if rule.fault.kind not in kinds or not fnmatchcase(what, rule.fault.where):
                 continue
             if rule.due(wall_ns, self._draw) and chosen is None:
                 chosen = rule.fault
-                self._happened.append({"rule": rule.number, "kind": chosen.kind, "on": what, "wall_ns": wall_ns})
+                self._happened.append({"rule": rule.number, "kind": chosen.kind, "where": what, "wall_ns": wall_ns})
         return chosen
 
     def report(self) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def fault_of(values: Any) -> Fault:
         ConfigError: a key is unknown or missing, or a value is not allowed.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"a fault is {values!r}; allowed: keys and values, such as kind: drop, on: '*@trade'")
+        raise ConfigError(f"a fault is {values!r}; allowed: keys and values, such as kind: drop, where: '*@trade'")
     unknown = sorted(str(key) for key in values if key not in _KNOWN)
     if unknown:
         raise ConfigError(f"a fault has the key {unknown[0]!r}; allowed: {', '.join(sorted(_KNOWN))}")

@@ -37,17 +37,17 @@ CAPTURE_SECONDS = 346.0
 LIVE = "ETH/USDT"
 EXCHANGE_SPEED = "20"
 EXCHANGE_FAULTS = """\
-- {kind: drop, "on": "*@trade", probability: 0.01, times: 0}
-- {kind: double, "on": "*@trade", probability: 0.01, times: 0}
-- {kind: swap, "on": "*@*", probability: 0.01, times: 0}
-- {kind: drop, "on": "*@depth*", probability: 0.01, times: 0}
-- {kind: garbage, "on": "*@trade", form: truncated, probability: 0.001, times: 0}
-- {kind: disconnect, "on": "*@bookTicker", probability: 0.0005, times: 0}
-- {kind: mute, "on": "*@trade", probability: 0.0005, seconds: 6, times: 0}
-- {kind: hold, "on": "*@trade", probability: 0.0005, seconds: 2, times: 0}
-- {kind: status, "on": "GET /api/v3/*", probability: 0.05, status: 503, times: 0}
-- {kind: garbage, "on": "GET /api/v3/*", form: html, probability: 0.03, times: 0}
-- {kind: disconnect, "on": "GET /api/v3/*", probability: 0.02, times: 0}
+- {kind: drop, where: "*@trade", probability: 0.01, times: 0}
+- {kind: double, where: "*@trade", probability: 0.01, times: 0}
+- {kind: swap, where: "*@*", probability: 0.01, times: 0}
+- {kind: drop, where: "*@depth*", probability: 0.01, times: 0}
+- {kind: garbage, where: "*@trade", form: truncated, probability: 0.001, times: 0}
+- {kind: disconnect, where: "*@bookTicker", probability: 0.0005, times: 0}
+- {kind: mute, where: "*@trade", probability: 0.0005, seconds: 6, times: 0}
+- {kind: hold, where: "*@trade", probability: 0.0005, seconds: 2, times: 0}
+- {kind: status, where: "GET /api/v3/*", probability: 0.05, status: 503, times: 0}
+- {kind: garbage, where: "GET /api/v3/*", form: html, probability: 0.03, times: 0}
+- {kind: disconnect, where: "GET /api/v3/*", probability: 0.02, times: 0}
 """
 """What the simulated exchange does to its clients, besides being killed."""
 
