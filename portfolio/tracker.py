@@ -103,9 +103,10 @@ class PortfolioTracker:
         return float(strategy_capital(allocation, budget))
 
     def get_snapshot(self) -> PortfolioSnapshot:
-        """The account at the market time of the last event; flat symbols are left out of the positions."""
+        """The account at the market time of the last event; positions by name, without flat symbols."""
         ledger, quote = self._account.ledger, self._account.quote
-        held = {symbol: float(held.book.qty) for symbol, held in ledger.positions.items() if held.book.lots}
+        # sorted, because restored books are, and a report must not tell whether there was a restart
+        held = {symbol: float(held.book.qty) for symbol, held in sorted(ledger.positions.items()) if held.book.lots}
         equities = self._equities()
         drifts = drift(self._config, equities, self._account.equity())
         return PortfolioSnapshot(

@@ -8,7 +8,16 @@ from decimal import Decimal
 import pytest
 
 from core import codec, topics
-from core.contracts import Event, FillEvent, Malformed, PnlDay, PortfolioSnapshot, TradeEvent, Watermark
+from core.contracts import (
+    Event,
+    FillEvent,
+    Malformed,
+    PnlDay,
+    PortfolioSnapshot,
+    TradeEvent,
+    ValuationTrigger,
+    Watermark,
+)
 from core.errors import ContractError, LedgerError
 from core.handler import At
 from core.ledger.settings import PortfolioSettings
@@ -308,3 +317,15 @@ def test_settings_that_make_no_sense_are_refused(settings, field):
         PortfolioSettings(**settings)
     with pytest.raises(ContractError, match=field):
         new_tracker({"portfolio": settings})
+
+
+def test_a_report_does_not_tell_whether_there_was_a_restart():
+    """ETH bought before BTC: the manager that remembers it and one restored from its memory say the same bytes."""
+    first = new_tracker()
+    for symbol in ("ETH/USDT", "BTC/USDT"):
+        first.on_event(fill("buy", "1", "100", symbol=symbol), at(NOON))
+    second = new_tracker()
+    second.restore(json.loads(codec.encode_state(first.snapshot())))
+    (told, *_), (again, *_) = (each.on_event(ValuationTrigger("asked"), at(NOON)) for each in (first, second))
+    assert codec.encode(told) == codec.encode(again)
+    assert list(told.positions) == ["BTC/USDT", "ETH/USDT"]
