@@ -6,7 +6,10 @@ is never without. All of them may only reduce, so too many of them cannot turn i
 left of them is canceled.
 
 A protection that is denied, rejected or taken away is asked for again on the market's clock, each time after twice as
-long, so often as the policy says; each failure is an event, and the last one says that it is the last.
+long, so often as the policy says; each failure is an event, and the last one says that it is the last. Failures count
+from zero when the position grows, and when the order has rested for one more pause. A denial because trading is halted
+does not use up the count, since nothing was judged: as long as the halt lasts it is asked for again, after pauses that
+stop growing, so that a position is not left alone by a halt that was longer than all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 from core import codec
-from core.contracts import Instrument, Protection, ProtectionFailed, Side
+from core.contracts import DenialReason, Instrument, Protection, ProtectionFailed, Side
 from core.risk.policy import ExecutionControls
 from portfolio.account import Account
 from portfolio.answer import Answer
@@ -25,6 +28,9 @@ from portfolio.working import PROTECTIVE, WorkingOrder, WorkingOrders
 Key = tuple[str, str]
 """Strategy and symbol, which is what a position belongs to."""
 
+HALT_DOUBLINGS = 6
+"""So often the pause doubles in a halt: after it, a stop that is missing must not be missing for long."""
+
 
 @dataclass(slots=True)
 class _Leg:
@@ -32,13 +38,17 @@ class _Leg:
 
     Attributes:
         price: quote units per base unit, on the tick.
-        failures: how often its order has failed since the position last grew.
-        retry_ns: market time from which it may be asked for again, ns UTC.
+        failures: how often its order has failed, denials in a halt not counted.
+        retry_ns: market time from which it may be asked for again, ns UTC; 0 where nothing has failed.
+        attempts: how often its order has failed in all.
+        told: whether somebody was told that it is given up.
     """
 
     price: Decimal
     failures: int = 0
     retry_ns: int = 0
+    attempts: int = 0
+    told: bool = False
 
 
 @dataclass(slots=True)
@@ -100,9 +110,11 @@ class Protections:
         leg = plan.legs.get(order.role)
         if leg is None:
             return
-        leg.failures += 1
-        doublings = min(leg.failures - 1, self._controls.protection_retries)
-        leg.retry_ns = answer.at.market_ns + (self._controls.protection_retry_ns << doublings)
+        halted = reason == DenialReason.HALTED
+        leg.attempts += 1
+        leg.failures += not halted
+        leg.told = not halted and leg.failures > self._controls.protection_retries
+        leg.retry_ns = answer.at.market_ns + self._pause_ns(leg, halted=halted)
         answer.said.append(
             ProtectionFailed(
                 strategy_id=order.strategy_id,
@@ -111,14 +123,19 @@ class Protections:
                 protection=order.role,
                 price=leg.price,
                 reason=reason,
-                attempts=leg.failures,
-                final=self._given_up(leg),
+                attempts=leg.attempts,
+                final=leg.told,
             )
         )
 
+    def _pause_ns(self, leg: _Leg, *, halted: bool = False) -> int:
+        """How long after a failure it is asked for again."""
+        count, most = (leg.attempts, HALT_DOUBLINGS) if halted else (leg.failures, self._controls.protection_retries)
+        return self._controls.protection_retry_ns << min(max(count - 1, 0), most)
+
     def on_clock(self, symbol: str, answer: Answer) -> None:
         """Ask again for what is due; nothing else waits for the clock."""
-        failed = [key for key, plan in self._plans.items() if any(leg.failures for leg in plan.legs.values())]
+        failed = [key for key, plan in self._plans.items() if any(leg.retry_ns for leg in plan.legs.values())]
         for key in failed:
             if key[1] == symbol:
                 self.follow(key, answer)
@@ -151,6 +168,8 @@ class Protections:
             for order in orders:
                 if order not in fitting:
                     answer.cancel(order)
+            if leg.retry_ns and answer.at.market_ns >= leg.retry_ns + self._pause_ns(leg):
+                plan.legs[protection] = _Leg(leg.price)
         elif not fitting and qty and not self._given_up(leg) and answer.at.market_ns >= leg.retry_ns:
             order = WorkingOrder(
                 intent_id=answer.next_id(key[0]),
@@ -165,7 +184,8 @@ class Protections:
             answer.order(order, self._working)
 
     def _given_up(self, leg: _Leg) -> bool:
-        return leg.failures > self._controls.protection_retries
+        """Whether the count is used up; a lower count of a new policy counts with the next failure, which tells it."""
+        return leg.told and leg.failures > self._controls.protection_retries
 
     def snapshot(self) -> list[Any]:
         """All plans as JSON values."""

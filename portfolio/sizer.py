@@ -3,7 +3,10 @@
 Every signal gets one decision. A signal to open leads to a market order as large as the policy and every limit allow,
 with everything counted that is on its way already. A signal to close leads to one for the whole position of that
 strategy in that symbol; no limit stands in its way, and a second one is refused while the first may still fill. The
-same signal id gets the stored decision again and no second order, as long as it is remembered.
+same signal id of the same strategy gets the stored decision again and no second order, as long as it is remembered.
+
+A close takes the stop and the target away when the gate has let it pass, not before: one that is denied, in a halt
+say, must not leave the position without them. Meanwhile nothing can be sold twice, because all of them may only reduce.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from portfolio.openings import Openings, acceptance, refusal
 from portfolio.protection import Protections
 from portfolio.settings import ManagerSettings
 from portfolio.volatility import MinuteCloses
-from portfolio.working import WorkingOrder, WorkingOrders
+from portfolio.working import PROTECTIVE, Role, WorkingOrder, WorkingOrders
 
 _OPENINGS = frozenset({SignalIntention.OPEN_LONG, SignalIntention.OPEN_SHORT})
 
@@ -87,7 +90,7 @@ class Sizer:
     def _on_signal(self, signal: Signal, answer: Answer) -> None:
         if not signal.signal_id:
             signal = replace(signal, signal_id=signal_id(signal.strategy_id, answer.at.seq, 0))
-        stored = self._decisions.get(signal.signal_id)
+        stored = self._decisions.get(signal.strategy_id, signal.signal_id)
         if stored is not None:
             answer.said.append(stored)
             return
@@ -97,9 +100,13 @@ class Sizer:
         answer.said.append(decision)
         if order is not None:
             if order.role == "close":
-                for other in self._working.of(order.key):
-                    answer.cancel(other)
+                self._cancel(order.key, ("open",), answer)
             answer.order(order, self._working)
+
+    def _cancel(self, key: tuple[str, str], roles: tuple[Role, ...], answer: Answer) -> None:
+        for order in self._working.of(key):
+            if order.role in roles:
+                answer.cancel(order)
 
     def _close(self, signal: Signal, answer: Answer) -> tuple[SizingDecision, WorkingOrder | None]:
         """The decision on a signal to close, and the order that it leads to if it is accepted."""
@@ -139,6 +146,8 @@ class Sizer:
             self._protections.failed(order, str(decision.reason or ""), answer)
         elif order.unwanted:
             answer.said.append(cancel_of(order))
+        elif order.role == "close":
+            self._cancel(order.key, PROTECTIVE, answer)
         self._protections.follow(order.key, answer)
 
     def _on_update(self, update: OrderUpdate, answer: Answer) -> None:
@@ -155,7 +164,7 @@ class Sizer:
             return
         reason = SizingReason.MALFORMED
         check = RiskCheck(reason.value, False, brief(event.error), "a readable signal")
-        stored = self._decisions.get(event.intent_id)
+        stored = self._decisions.find(event.intent_id)
         answer.said.append(stored or SizingDecision(event.intent_id, False, reason, checks=(check,)))
 
     def snapshot(self) -> State:

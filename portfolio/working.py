@@ -81,7 +81,11 @@ class WorkingOrder:
         return self.due is not None and not self.leaves
 
     def intent(self) -> OrderIntent:
-        """The wish for it; all but an opening may only make the position smaller."""
+        """The wish for it; all but an opening may only make the position smaller.
+
+        It is a wish of its own, without a key: the sizer forgets sooner than the gate, and an order that the gate
+        answered as another, older one would be waited for without end.
+        """
         return OrderIntent(
             strategy_id=self.strategy_id,
             symbol=self.symbol,
@@ -92,7 +96,6 @@ class WorkingOrder:
             intent_id=self.intent_id,
             stop_price=self.price if self.role == "stop" else None,
             reduce_only=self.role != "open",
-            idempotency_key="" if self.role in PROTECTIVE else self.signal_id,
             signal_id=self.signal_id,
         )
 
@@ -135,8 +138,8 @@ class WorkingOrders:
     def decided(self, decision: RiskDecision) -> WorkingOrder | None:
         """Hear the gate; the order that this is about, if it is one of these and was not decided before.
 
-        The gate answers in the order of the intents. An earlier one that has no answer by now was answered as another
-        that had its idempotency key, and will not become an order.
+        The gate answers in the order of the intents. An earlier one that has no answer by now, of a memory from when
+        they had keys, was answered as another, and will not become an order.
         """
         order = self._orders.get(self._intents.get(decision.intent_id, ""))
         if order is None or order.accepted:

@@ -29,13 +29,13 @@ def at_100(**settings: Any) -> Desk:
 
 
 def test_a_signal_becomes_an_order() -> None:
-    """10,000 at 100: a market order for 100, with the signal's id as its key, behind the decision that says so."""
+    """10,000 at 100: a market order for 100 that names the signal, behind the decision that says so."""
     desk = at_100()
     decision, intent = desk.signal("OPEN_LONG", signal_id="s-mine")
     assert (decision.signal_id, decision.accepted, decision.reason, decision.qty) == ("s-mine", True, None, 100)
     assert decision.intent_ids == (intent.intent_id,)
     assert (intent.side, intent.type, intent.qty, intent.reduce_only) == ("buy", "market", 100, False)
-    assert (intent.strategy_id, intent.signal_id, intent.idempotency_key) == ("a", "s-mine", "s-mine")
+    assert (intent.strategy_id, intent.signal_id, intent.idempotency_key) == ("a", "s-mine", "")
     assert [check.name for check in decision.checks][-1] == "below_minimum"
     assert all(check.passed for check in decision.checks)
 
@@ -348,6 +348,17 @@ def test_the_same_signal_twice() -> None:
     desk.restart()
     (again,) = desk.signal("CLOSE_LONG", signal_id="s-1")
     assert codec.encode(again) == codec.encode(first)
+
+
+def test_an_id_is_one_strategys_word() -> None:
+    """Two strategies that number their signals from 1 each get a decision of their own."""
+    desk = at_100(policy={"sizing": {"fraction": "0.1"}})
+    first = decision_in(desk.signal("OPEN_LONG", signal_id="s-1"))
+    desk.restart()
+    second = decision_in(desk.signal("OPEN_LONG", strategy_id="b", signal_id="s-1"))
+    assert (first.strategy_id, first.accepted, second.strategy_id, second.accepted) == ("a", True, "b", True)
+    desk.restart()
+    assert desk.signal("OPEN_LONG", strategy_id="b", signal_id="s-1") == [second]
 
 
 def test_a_signal_without_an_id_gets_one() -> None:

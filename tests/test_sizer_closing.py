@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def test_a_close_is_for_the_whole_position(opening: str, closing: str, side: str
     decision, intent = desk.signal(closing, confidence=0.1)
     assert (decision.accepted, decision.qty, decision.intent_ids) == (True, 10, (intent.intent_id,))
     assert (intent.side, intent.type, intent.qty, intent.reduce_only) == (side, "market", 10, True)
-    assert intent.idempotency_key == intent.signal_id == decision.signal_id
+    assert (intent.signal_id, intent.idempotency_key) == (decision.signal_id, "")
 
 
 def test_the_other_direction_and_other_strategies_close_nothing() -> None:
@@ -160,7 +161,7 @@ def test_a_protection_that_is_not_decided_yet_is_canceled_when_it_is() -> None:
     """A cancel that overtakes its order at the venue would be lost, so it waits for the gate's answer."""
     desk = holding(stop_loss=90)
     stop = intents(desk.said)[1]
-    said = desk.signal("CLOSE_LONG")
+    said = desk.fill(OrderIntent("a", BTC, "sell", "market", D(10), intent_id="i-own"), 100)
     assert cancels(said) == []
     desk.restart()
     assert cancels(desk.decide(stop)) == [order_id(stop.intent_id)]
@@ -188,22 +189,41 @@ def test_a_partly_filled_target_makes_the_stop_smaller() -> None:
     assert cancels(desk.decide(smaller)) == [order_id(stop.intent_id)]
 
 
-def test_a_close_takes_the_protections_away_first() -> None:
-    """Both are canceled before the order that closes; nothing new is asked for while that is on its way."""
+def test_a_close_takes_the_protections_away_when_it_is_allowed() -> None:
+    """Both stay until the gate has let the close pass; nothing new is asked for while that is on its way."""
     desk, stop, take = protected()
     said = desk.signal("CLOSE_LONG")
-    assert [type(each).__name__ for each in said] == ["SizingDecision", "CancelIntent", "CancelIntent", "OrderIntent"]
-    assert cancels(said) == [order_id(stop.intent_id), order_id(take.intent_id)]
+    assert [type(each).__name__ for each in said] == ["SizingDecision", "OrderIntent"]
+    desk.restart()
+    assert cancels(desk.decide(intents(said)[0])) == [order_id(stop.intent_id), order_id(take.intent_id)]
     assert desk.end(stop, "CANCELED") + desk.end(take, "CANCELED") + desk.clock() == []
 
 
-def test_a_failed_close_leaves_the_position_protected() -> None:
-    """The close took the stop away and was denied: the stop comes back at once."""
+def test_a_close_takes_an_opening_back_at_once() -> None:
+    """What still buys is canceled with the signal to close: 4 of 10 were bought, and no more are wanted."""
+    desk = Desk(policy=TENTH)
+    desk.trade(100.0)
+    (opening,) = intents(desk.signal("OPEN_LONG"))
+    desk.decide(opening)
+    desk.fill(opening, 100, "4")
+    assert cancels(desk.signal("CLOSE_LONG")) == [order_id(opening.intent_id)]
+
+
+def test_a_denied_close_takes_nothing_away() -> None:
+    """In a halt no new stop could be placed, so the signal to close must not have taken the old one back."""
+    desk, _, _ = protected()
+    (close,) = intents(desk.signal("CLOSE_LONG"))
+    assert desk.decide(close, "halted") + desk.clock() == []
+
+
+def test_a_close_that_the_venue_refuses_leaves_the_position_protected() -> None:
+    """The close had been allowed, so the stop was taken away; it comes back with the refusal."""
     desk, stop, take = protected()
     (close,) = intents(desk.signal("CLOSE_LONG"))
+    desk.decide(close)
     desk.end(stop, "CANCELED")
     desk.end(take, "CANCELED")
-    again = intents(desk.decide(close, "daily_loss_cap"))
+    again = intents(desk.end(close, "REJECTED"))
     assert [(each.type, each.qty, each.stop_price or each.limit_price) for each in again] == [
         ("stop", 10, 90),
         ("limit", 10, 110),
@@ -230,6 +250,51 @@ def test_a_denied_stop_is_tried_again_and_then_given_up() -> None:
     assert failures(desk) == [("rate_limit", 1, False), ("rate_limit", 2, False), ("rate_limit", 3, True)]
     told: Any = next(each for each in desk.said if isinstance(each, ProtectionFailed))
     assert (told.strategy_id, told.symbol, told.qty, told.protection, told.price) == ("a", BTC, 10, "stop", 90)
+
+
+def test_a_halt_gives_no_stop_up() -> None:
+    """Denied since trading is halted, for two hours: asked for again every 64 seconds at most, and had after it."""
+    patient = {"execution_controls": {"protection_retries": 0, "protection_retry_s": 1, "price_reserve": 0}}
+    desk = holding(policy={**TENTH, **patient}, stop_loss=90)
+    said = desk.decide(intents(desk.said)[1], "halted")
+    asked = [0]
+    for second in range(1, 7_200):
+        for intent in intents(desk.clock()):
+            asked.append(second)
+            desk.restart()
+            said = desk.decide(intent, "halted")
+    assert [later - earlier for earlier, later in pairwise(asked)][:8] == [1, 2, 4, 8, 16, 32, 64, 64]
+    assert max(later - earlier for earlier, later in pairwise(asked)) == 64
+    assert not any(final for _, _, final in failures(desk))
+    (stop,) = next(filter(None, (intents(desk.clock()) for _ in range(64))))
+    assert (stop.type, stop.qty, desk.decide(stop)) == ("stop", 10, [])
+    assert said
+
+
+def test_failures_of_long_ago_do_not_use_up_the_count() -> None:
+    """One retry: a stop that was refused, then rested for a minute, then was taken away is placed again."""
+    one = {"execution_controls": {"protection_retries": 1, "protection_retry_s": 1, "price_reserve": 0}}
+    desk = holding(policy={**TENTH, **one}, stop_loss=90)
+    desk.decide(intents(desk.said)[1], "rate_limit")
+    for _ in range(3):
+        (stop,) = intents(desk.clock())
+        desk.decide(stop)
+        assert desk.clock(60) == []
+        desk.restart()
+        desk.end(stop, "CANCELED", reason="venue")
+    assert failures(desk) == [("rate_limit", 1, False)] + [("venue", 1, False)] * 3
+
+
+def test_a_policy_with_fewer_retries_gives_up_aloud() -> None:
+    """Two failures of ten; with one retry from now on, the third is told as the last."""
+    desk = holding(stop_loss=90)
+    desk.decide(intents(desk.said)[1], "rate_limit")
+    desk.decide(intents(desk.clock(1))[0], "rate_limit")
+    desk.content["policy"]["execution_controls"]["protection_retries"] = 1
+    desk.restart()
+    desk.decide(intents(desk.clock(2))[0], "rate_limit")
+    assert failures(desk) == [("rate_limit", 1, False), ("rate_limit", 2, False), ("rate_limit", 3, True)]
+    assert desk.clock(3_600) == []
 
 
 @pytest.mark.parametrize("how", ["REJECTED", "CANCELED", "EXPIRED"])

@@ -162,3 +162,18 @@ def test_what_the_gate_denies_is_free_again() -> None:
         session.trade(100.0)
     assert [Decimal(decision["qty"]) for decision in session.said(topics.STRAT_SIZING)] == [100] * 3
     assert {decision["reason"] for decision in session.said(topics.RISK_DECISIONS)} == {"per_order_cap"}
+
+
+def test_an_old_signal_sent_again_locks_no_position_in() -> None:
+    """The sizer remembers fewer answers than the gate: what it has forgotten is a new wish, and is answered as one."""
+    kernel = floor(policy={"sizing": {"fraction": "0.01"}})
+    market_ns = NOON_NS
+    for number in range(80):
+        market_ns += 5 * S  # the rate cap lets 2.5 orders pass in this time
+        kernel.feed(INGEST, [Watermark(BTC, market_ns), TradeEvent(BTC, 100.0, 1.0, "buy", market_ns)])
+        for kind in ("OPEN_LONG", "CLOSE_LONG"):
+            kernel.feed("desk.main", [Signal("a", BTC, kind, signal_id=f"{kind}-{number}")])  # type: ignore[arg-type]
+    kernel.feed("desk.main", [Signal("a", BTC, "OPEN_LONG", stop_loss=Decimal(90), signal_id="last")])  # type: ignore[arg-type]
+    lines = kernel.feed("desk.main", [Signal("a", BTC, "CLOSE_LONG", signal_id="CLOSE_LONG-1")])  # type: ignore[arg-type]
+    sold = [codec.payload_of(line)["side"] for topic, line in lines if topic == topics.FILLS_NEW.name]
+    assert sold == ["sell"]
