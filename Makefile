@@ -51,20 +51,20 @@ lock: | $(BIN)/python ## rewrite requirements.lock from pyproject.toml [UPGRADE=
 
 # --- running
 
-run: $(STAMP) ## the whole system on paper [VENUE=binanceus or CAPTURE=file; SYMBOL=BTC/USDT SPEED=10 SEED=7 PROFILE=demo FRESH=1]
+run: $(STAMP) ## the whole system on paper [VENUE=binanceus or CAPTURE=file; SYMBOL=BTC/USDT SPEED=10 SEED=7 FEED=lean PROFILE=demo FRESH=1]
 	@$(BIN)/python -m apps.run $(if $(CAPTURE),--capture "$(CAPTURE)") $(if $(VENUE),--venue "$(VENUE)") \
 	$(if $(SYMBOL),--symbol "$(SYMBOL)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") \
 	$(if $(FEED),--feed "$(FEED)") $(if $(PROFILE),--profile "$(PROFILE)") $(if $(FRESH),--fresh)
 
 run-sim: $(STAMP) ## a simulated exchange alone [CAPTURE=file, else synthetic; SYMBOL=BTC/USDT SPEED=10 SEED=7 PORT=8090]
-	$(BIN)/python -m apps.sim_exchange $(PLACE) $(if $(CAPTURE),--capture "$(CAPTURE)",--synthetic) \
+	$(strip $(BIN)/python -m apps.sim_exchange $(PLACE) $(if $(CAPTURE),--capture "$(CAPTURE)",--synthetic) \
 	$(if $(SYMBOL),--symbol "$(SYMBOL)") $(if $(SEED),--seed "$(SEED)") $(if $(SPEED),--speed "$(SPEED)") \
-	$(if $(PORT),--port "$(PORT)")
+	$(if $(PORT),--port "$(PORT)"))
 
-run-md: $(STAMP) ## market data alone [VENUE=binanceus or CAPTURE=file, else synthetic; SYMBOL=BTC/USDT SPEED=10 SEED=7 ENDPOINT=url]
-	$(BIN)/python -m apps.md_ingest $(PLACE) --symbol "$(or $(SYMBOL),BTC/USDT)" \
+run-md: $(STAMP) ## market data alone [VENUE=binanceus or CAPTURE=file, else synthetic; SYMBOL=BTC/USDT SPEED=10 SEED=7 FEED=ccxt ENDPOINT=url]
+	$(strip $(BIN)/python -m apps.md_ingest $(PLACE) --symbol "$(or $(SYMBOL),BTC/USDT)" \
 	$(if $(VENUE),--venue "$(VENUE)",$(if $(CAPTURE),--capture "$(CAPTURE)",--synthetic --seed "$(or $(SEED),7)")) \
-	$(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(SPEED),--speed "$(SPEED)")
+	$(if $(FEED),--feed "$(FEED)") $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(SPEED),--speed "$(SPEED)"))
 
 run-bars: $(STAMP) ## bars out of trades alone [PROFILE=demo, as for each of these]
 	$(BIN)/python -m apps.ohlcv_aggregator $(PLACE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +62,12 @@ def place_of(args: argparse.Namespace) -> str | Path:
 def guarded(name: str, work: Callable[[], int]) -> int:
     """Do a command's work; an error of ours is one line on standard error, and its exit code."""
     try:
-        return work()
+        code = work()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever reads has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except ConfigError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return EXIT_USAGE

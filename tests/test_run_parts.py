@@ -235,12 +235,12 @@ def test_a_venue_that_cannot_be_reached_is_told():
         return [text.partition(":")[0] for text in picture.alerts]
 
     assert look(0.0, 0, 2, 1) == []
-    assert look(5.0, 0, 3, 2) == ["no market data for 5 s"]
-    assert look(6.0, 0, 4, 2) == ["no market data for 6 s"]
+    assert look(5.0, 0, 3, 2) == ["no data for 5 s"]
+    assert look(6.0, 0, 4, 2) == ["no data for 6 s"]
     assert look(7.0, 10, 4, 2) == []
     assert look(99.0, 10, 4, 2) == []  # nothing traded, and nothing failed
     assert [told.text for told in picture.recent] == [
-        "no market data: the venue cannot be reached, tried again and again; why is in var/app.ndjson",
+        "no data: cannot connect, still trying; see var/app.ndjson",
         "market data again",
     ]
 

@@ -73,8 +73,8 @@ class Alerts:
                 self._silent = False
                 self._picture.tell("market", "market data again")
             return ""
-        why = f"the venue cannot be reached, tried again and again; why is in {self._log}"
+        why = f"cannot connect, still trying; see {self._log}"
         if not self._silent:
             self._silent = True
-            self._picture.tell("market", f"no market data: {why}", good=False)
-        return f"no market data for {now - since:,.0f} s: {why}"
+            self._picture.tell("market", f"no data: {why}", good=False)
+        return f"no data for {now - since:,.0f} s: {why}"

@@ -1,4 +1,4 @@
-"""Run the installation under random faults, then check everything; see `python -m tests.chaos --help`.
+"""Run the installation under random faults, then check everything.
 
 Phases: start; random faults; the server comes back with older data (a fork): everybody must notice, nobody may publish,
 scripts/njord_restore.py repairs it; more faults; quiet; orderly stop; oracles. Exit code 0 if all of them hold, else 1.
