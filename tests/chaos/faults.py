@@ -114,6 +114,13 @@ def garbage(world: World, choice: random.Random) -> str:
     return "garbage on strat.intent"
 
 
+def change_configuration(world: World, choice: random.Random) -> str:
+    """A parameter of a strategy and a cap of the gate change together, while whatever happens next happens."""
+    fast, cap = choice.choice((10, 20, 30)), choice.choice((60, 600, 900))
+    world.configure(world.home("h1"), fast=fast, cap=cap)
+    return f"configuration: fast {fast}, cap {cap}"
+
+
 def rewrite_log(world: World, choice: random.Random) -> str:
     """The server rewrites its log while it works."""
     with socket.create_connection(("127.0.0.1", world.server.port), timeout=5) as connection:
@@ -135,6 +142,7 @@ FAULTS: tuple[tuple[float, Fault], ...] = (
     (1, trip_and_clear),
     (0.5, garbage),
     (0.5, rewrite_log),
+    (2, change_configuration),
 )
 
 

@@ -29,25 +29,26 @@ risk:
   daily_loss_usd_cap: 5000
   max_intent_age_s: 600
   max_price_age_s: 600
-  orders_per_min_cap: 600
+  orders_per_min_cap: {cap}
 runtime:
   state_journal_every_s: 5
+  reload_every_s: 1
   kill_switch_every_s: 0.5
 strategies:
   sma_cross_v1:
     enabled: true
     symbols: ["BTC/USDT"]
-    params: {fast: 20, slow: 60, qty: 0.001}
+    params: {{fast: {fast}, slow: 60, qty: 0.001}}
   trendline_break_v1:
     enabled: true
     symbols: ["ATOM/USDT"]
-    params: {lookback_periods: 20, breakout_threshold: 0.0002, qty: 1.0}
+    params: {{lookback_periods: 20, breakout_threshold: 0.0002, qty: 1.0}}
   momentum_v1:
     enabled: true
     symbols: ["ETH/USDT"]
     events: ["md.ohlcv.1m.*"]
-    params: {lookback_periods: 1, entry_return: 0.0001, stop_distance: 0.0008, target_distance: 0.0008, retry_s: 1}
-portfolio: {allocations: []}
+    params: {{lookback_periods: 1, entry_return: 0.0001, stop_distance: 0.0008, target_distance: 0.0008, retry_s: 1}}
+portfolio: {{allocations: []}}
 """
 
 
@@ -97,8 +98,15 @@ class World:
         home = self.folder / host
         if not home.exists():
             shutil.copytree(ROOT / "config", home / "config")
-            (home / "config" / "chaos.yaml").write_text(CHAOS_PROFILE)
+            self.configure(home)
         return home
+
+    def configure(self, home: Path, *, fast: int = 20, cap: int = 600) -> None:
+        """Write the profile of this test, whole or not at all: a parameter of a strategy, and a cap of the gate."""
+        file = home / "config" / "chaos.yaml"
+        beside = file.with_suffix(".new")
+        beside.write_text(CHAOS_PROFILE.format(fast=fast, cap=cap))
+        beside.replace(file)
 
     @property
     def journals(self) -> Path:
