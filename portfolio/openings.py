@@ -72,7 +72,7 @@ class Openings:
             return refusal(signal, SizingReason.NO_VOLATILITY, (check,)), None
         left = allowances(opening, asked)
         qty = instrument.quantize_qty(min(each.qty for each in left))
-        minimum = _minimum(instrument, qty, opening.price)
+        minimum = _minimum(instrument, qty, _lowest(opening, instrument))
         checks = (*(each.check for each in left), minimum)
         reason = next((SizingReason(check.name) for check in checks if not check.passed), None)
         if reason is not None:
@@ -104,8 +104,7 @@ class Openings:
         )
 
     def _order(self, signal: Signal, opening: Opening, qty: Decimal, intent_id: str) -> WorkingOrder:
-        instrument = self._instruments[signal.symbol]
-        side: Side = "buy" if opening.long else "sell"
+        instrument, side = self._instruments[signal.symbol], _side(signal)
         return WorkingOrder(
             intent_id=intent_id,
             strategy_id=signal.strategy_id,
@@ -151,7 +150,7 @@ class Openings:
         for price, below in ((signal.stop_loss, long), (signal.take_profit, not long)):
             if price is None:
                 continue
-            rounded = _closing_price(price, instrument, "buy" if long else "sell") if price <= PRICE_MAX else None
+            rounded = _closing_price(price, instrument, _side(signal)) if price <= PRICE_MAX else None
             if rounded is None or not rounded > 0 or (rounded < last.price) is not below or rounded == last.price:
                 text = f"{'below' if below else 'above'} {last.price:f}"
                 return _check(SizingReason.INVALID_STOP, brief(price), text)
@@ -199,6 +198,10 @@ def _opens_long(signal: Signal) -> bool:
     return signal.intention is SignalIntention.OPEN_LONG
 
 
+def _side(signal: Signal) -> Side:
+    return "buy" if _opens_long(signal) else "sell"
+
+
 def _closing_price(price: Decimal | None, instrument: Instrument, side: Side) -> Decimal | None:
     """A stop or a target of a position opened on this side, on the tick: a stop is reached early rather than late."""
     if price is None:
@@ -206,11 +209,18 @@ def _closing_price(price: Decimal | None, instrument: Instrument, side: Side) ->
     return instrument.quantize_price(price, "sell" if side == "buy" else "buy")
 
 
+def _lowest(opening: Opening, instrument: Instrument) -> Decimal:
+    """The lowest price that one of its orders may have: a stop that the venue would find too small protects nobody."""
+    signal, side = opening.signal, _side(opening.signal)
+    closing = (_closing_price(price, instrument, side) for price in (signal.stop_loss, signal.take_profit))
+    return min((opening.price, *(price for price in closing if price is not None)))
+
+
 @exact()
 def _minimum(instrument: Instrument, qty: Decimal, price: Decimal) -> RiskCheck:
-    """At least one lot, worth at least what the venue takes."""
+    """At least one lot, worth at least what the venue takes, also where a stop or a target would close it."""
     passed = qty > 0 and qty * price >= instrument.min_notional
-    limit = f"{instrument.lot_size} or more, worth {instrument.min_notional} or more"
+    limit = f"{instrument.lot_size} or more, worth {instrument.min_notional} or more at {price:f}"
     return RiskCheck(SizingReason.BELOW_MINIMUM.value, passed, f"{qty:f}", limit)
 
 

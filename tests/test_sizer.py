@@ -188,7 +188,7 @@ def test_signals_that_are_refused(line: str) -> None:
 @pytest.mark.parametrize("stop", ["1E-999999", "0." + "9" * 3000, "99.98999999999999999999999999999999999999"])
 def test_a_stop_of_any_length_is_brought_to_the_tick(stop: str) -> None:
     """A stop is reached early rather than late: a long's is rounded up to the next tick of 0.01."""
-    desk = at_100()
+    desk = at_100(capital=100_000.0)  # 1,000 coins: worth 10 at the lowest of these stops
     desk.opened(stop_loss=Decimal(stop))
     (protection,) = [intent for intent in intents(desk.said) if intent.type == "stop"]
     assert protection.stop_price in (D("0.01"), D("1.00"), D("99.99"))
@@ -348,6 +348,17 @@ def test_the_same_signal_twice() -> None:
     desk.restart()
     (again,) = desk.signal("CLOSE_LONG", signal_id="s-1")
     assert codec.encode(again) == codec.encode(first)
+
+
+def test_a_position_too_small_for_its_own_stop_is_not_opened() -> None:
+    """0.052 at 100 is worth 5.20, but at a stop of 90 only 4.68: the venue, which takes 5, would refuse that stop."""
+    desk = at_100(
+        policy={"sizing": {"method": "fixed_equity", "equity": "5.2"}, "limits": {"shorting": {"allowed": True}}}
+    )
+    assert decision_in(desk.signal("OPEN_LONG", stop_loss=90)).reason == SizingReason.BELOW_MINIMUM
+    assert decision_in(desk.signal("OPEN_SHORT", stop_loss=110, take_profit=90)).reason == SizingReason.BELOW_MINIMUM
+    assert decision_in(desk.signal("OPEN_LONG", stop_loss=97, take_profit=200)).qty == D("0.052")
+    assert decision_in(desk.signal("OPEN_SHORT", ETH, stop_loss=110)).qty == D("0.052")
 
 
 def test_an_id_is_one_strategys_word() -> None:
