@@ -93,7 +93,12 @@ class StrategyHost:
     def _apply(self, fill: FillEvent) -> None:
         self._book.apply(fill)
         held = self._book.snapshot_of(fill.strategy_id, fill.symbol, fill.ts_fill_ns)
-        self._positions.setdefault(fill.strategy_id, {})[fill.symbol] = held
+        views = self._positions.setdefault(fill.strategy_id, {})
+        views[fill.symbol] = held
+        if (fill.strategy_id, fill.symbol) not in self._book.positions:  # flat, and one of too many
+            del views[fill.symbol]
+            if not views and fill.strategy_id not in self._hosted:  # who is hosted looks at this very dict
+                del self._positions[fill.strategy_id]
 
     def _route(self, event: Event) -> _Route:
         kind: Any = type(event)

@@ -21,6 +21,7 @@ from core.execution.fees import FeeSchedule
 from core.ledger import Ledger, Lot, PositionBook, check_invariants, exact
 from core.ledger.exact import decimal_price
 from core.ledger.holdings import Holdings
+from core.ledger.positions import POSITIONS_MAX
 
 
 def fill(side: str, qty: str, price: str, fee: str = "0", **more: str) -> FillEvent:
@@ -212,6 +213,18 @@ def test_positions_of_strategies_are_apart_and_survive_a_restart():
     assert (a.qty, a.avg_price, a.realized_pnl, a.fees, a.strategy_id, a.ts_ns) == (1.0, 100.0, 10.0, 0.2, "a", 5)
     assert (b.qty, b.avg_price, b.realized_pnl, b.fees) == (-1.0, 90.0, 0.0, 0.1)
     assert again.snapshot_of("c", "BTC/USDT", 5) == replace(b, qty=0.0, avg_price=0.0, fees=0.0, strategy_id="c")
+
+
+def test_what_is_flat_is_forgotten_beyond_a_bound():
+    """2,000 strategies were flat again: the next ones leave nothing behind, and what is open stays."""
+    book = PositionBook()
+    for number in range(POSITIONS_MAX + 5):
+        book.apply(fill("buy", "1", "100", strategy_id=f"s{number}"))
+        gained = book.apply(fill("sell", "1", "110", strategy_id=f"s{number}"))
+        assert gained == 10
+    book.apply(fill("buy", "1", "100", strategy_id="open"))
+    assert len(book.positions) == POSITIONS_MAX + 1
+    assert book.snapshot_of("open", "BTC/USDT", 1).qty == 1.0
 
 
 def test_what_cannot_be_exact_is_refused():

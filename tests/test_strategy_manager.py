@@ -23,6 +23,7 @@ from core.contracts import (
     timeframe_ns,
 )
 from core.errors import BusUnavailable, ConfigError
+from core.ledger.positions import POSITIONS_MAX
 from strategies.host import ROUTED_BY
 from strategies.manager import SERVICE, StrategyManager
 from strategies.registry import StrategyRegistry
@@ -409,3 +410,15 @@ def test_bars_reach_by_time_frame():
     for frame in ("1m", "5m", "15m"):
         desk.see(OHLCVBar(BTC, frame, START_NS, START_NS + timeframe_ns(frame), 1.0, 1.0, 1.0, 1.0, 1.0))
     assert seen_by(desk) == ["OHLCVBar"]
+
+
+def test_names_that_nobody_hosts_do_not_fill_the_memory():
+    """Fills of ever new strategies that end flat: what is remembered of them stops growing, also over a restart."""
+    desk = Desk(content(entry("diary", Diary)))
+    for number in range(POSITIONS_MAX + 3):
+        desk.see_all([fill(f"s{number}", side, "1", "10") for side in ("buy", "sell")])
+    before = desk.host.snapshot()
+    desk.see_all([fill(name, side, "1", "10") for name in ("late", "diary") for side in ("buy", "sell")])
+    assert desk.host.snapshot()["positions"] == before["positions"]
+    desk.see_all([fill("diary", "buy", "1", "10")])
+    assert desk.host.snapshot()["positions"][0]["strategy_id"] == "diary"

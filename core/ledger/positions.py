@@ -62,11 +62,16 @@ class Position:
         return position
 
 
+POSITIONS_MAX = 2_000
+"""So many positions, flat ones included, are remembered: anybody may trade under new names without end."""
+
+
 class PositionBook:
     """Positions per strategy and symbol; each strategy has lots of its own.
 
     The lots of two strategies are never netted, so the realized part may differ from the account's; realized plus
-    unrealized adds up to the account's exactly.
+    unrealized adds up to the account's exactly. Beyond `POSITIONS_MAX`, one that becomes flat is forgotten with what it
+    has realized; an open one never is.
     """
 
     def __init__(self) -> None:
@@ -82,7 +87,10 @@ class PositionBook:
         position = self.positions.get(key)
         if position is None:
             position = self.positions[key] = Position()
-        return position.apply(fill)
+        realized = position.apply(fill)
+        if not position.book.lots and len(self.positions) > POSITIONS_MAX:
+            del self.positions[key]
+        return realized
 
     def snapshot_of(self, strategy_id: str, symbol: str, ts_ns: int) -> PositionSnapshot:
         """What a strategy holds of a symbol; flat if it never traded it."""
