@@ -30,7 +30,10 @@ from portfolio.account import Account
 from portfolio.answer import Answer
 from portfolio.settings import ManagerSettings
 from portfolio.volatility import MinuteCloses
-from portfolio.working import WorkingOrder, WorkingOrders
+from portfolio.working import Role, WorkingOrder, WorkingOrders
+
+COUNTED: frozenset[Role] = frozenset({"open", "close"})
+"""Roles of the orders on their way that count in the limits; a protection may rest for days without being reached."""
 
 PRICE_MAX = Decimal("1e18")
 """No price that anybody means is higher."""
@@ -87,7 +90,7 @@ class Openings:
         equity = account.equity()
         with exact():
             budget = equity * self._policy.budgets.capital_share
-        pending = (order.exposure(account.mark(order.symbol)) for order in self._working if order.role == "open")
+        pending = (order.exposure(account.mark(order.symbol)) for order in self._working if order.role in COUNTED)
         return Opening(
             signal=signal,
             policy=self._policy,

@@ -100,16 +100,15 @@ class WorkingOrder:
         )
 
     def exposure(self, mark: Decimal) -> Exposure:
-        """What the rest of an opening may still add, at its worst price or the market's, whichever is worse.
+        """What the rest of an opening may still add, or of a close take away, at its worst price or the market's.
 
         Args:
             mark: quote units per base unit.
         """
         with exact():
             notional = self.leaves * max(self.price, mark)
-        return Exposure(
-            self.strategy_id, self.symbol, notional if self.side == "buy" else notional.copy_negate(), pending=True
-        )
+        signed = notional if self.side == "buy" else notional.copy_negate()
+        return Exposure(self.strategy_id, self.symbol, signed, pending=True, closing=self.role != "open")
 
 
 class WorkingOrders:

@@ -57,6 +57,7 @@ QUARTER: dict[str, Any]
 GROSS, NET = {"limits": {"leverage": {"gross": 1}}}, {"limits": {"leverage": {"net": 1}}}
 QUARTER = {"limits": {"concentration": {"max_share": "0.25"}}}
 OTHERS = (held(6_000), held(-3_000, "ETH/USDT", "b"))
+LEAVING = (held(-4_000), Exposure("a", "BTC/USDT", Decimal(4_000), pending=True, closing=True))
 
 # At a price of 100, what a limit leaves is its room over 100.
 CASES = [
@@ -69,6 +70,9 @@ CASES = [
     ("short less long: 10,000 + 6,000 - 3,000", "net_leverage", case(SHORT, exposures=OTHERS, **NET), 130),
     ("a sale on its way makes no room", "net_leverage", case(exposures=(held(-4_000, pending=True),), **NET), 100),
     ("a purchase on its way takes it", "net_leverage", case(exposures=(held(4_000, pending=True),), **NET), 60),
+    ("a short that is being closed makes no room", "net_leverage", case(exposures=LEAVING, **NET), 100),
+    ("nor is it counted twice", "gross_leverage", case(exposures=LEAVING, **GROSS), 60),
+    ("nor paid for twice", "cash_buffer", case(cash=14_000, exposures=LEAVING), 100),
     ("a quarter of 10,000 per symbol", "concentration", case(**QUARTER), 25),
     ("of all strategies", "concentration", case(exposures=(held(1_500, strategy_id="b"),), **QUARTER), 10),
     ("long and short do not cancel out", "concentration", case(exposures=(held(1_000), held(-500)), **QUARTER), 10),

@@ -10,7 +10,7 @@ import pytest
 from core import codec
 from core.contracts import Malformed, OHLCVBar, OrderIntent, SizingDecision, SizingReason, intent_id, order_id
 from portfolio.memory import DECISIONS_MAX
-from tests.sizing_desk import BTC, ETH, NOON_NS, Desk, S, decision_in, intents
+from tests.sizing_desk import BTC, ETH, NOON_NS, Desk, S, decision_in, intents, policy_of
 
 D = Decimal
 GROSS_1 = {
@@ -359,6 +359,22 @@ def test_a_position_too_small_for_its_own_stop_is_not_opened() -> None:
     assert decision_in(desk.signal("OPEN_SHORT", stop_loss=110, take_profit=90)).reason == SizingReason.BELOW_MINIMUM
     assert decision_in(desk.signal("OPEN_LONG", stop_loss=97, take_profit=200)).qty == D("0.052")
     assert decision_in(desk.signal("OPEN_SHORT", ETH, stop_loss=110)).qty == D("0.052")
+
+
+def test_a_short_that_is_being_closed_balances_no_long() -> None:
+    """Short 50 at 100 under a net limit of 4,000: 90 long were room, but not when the short is about to be gone."""
+    net = {"sizing": {"fraction": "0.5"}, "limits": {"shorting": {"allowed": True}, "leverage": {"net": "0.5"}}}
+    desk = at_100(policy=net)
+    desk.opened("OPEN_SHORT")
+    desk.content["policy"] = policy_of(
+        desk.content["policy"], {"sizing": {"fraction": 1}, "limits": {"leverage": {"net": "0.4"}}}
+    )
+    desk.restart()
+    assert decision_in(desk.signal("OPEN_LONG", ETH, "b")).qty == 90
+    desk.decide(intents(desk.said)[-1], "halted")
+    (close,) = intents(desk.signal("CLOSE_SHORT"))
+    assert decision_in(desk.signal("OPEN_LONG", ETH, "b")).qty == 40
+    desk.decide(close, "halted")
 
 
 def test_an_id_is_one_strategys_word() -> None:

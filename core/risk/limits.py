@@ -86,7 +86,10 @@ def limit_gross_leverage(opening: Opening, qty: Decimal) -> Allowance:
 
 @exact()
 def limit_net_leverage(opening: Opening, qty: Decimal) -> Allowance:
-    """What long less short, or short less long, leaves; an order on its way counts only if it goes the same way."""
+    """What long less short, or short less long, leaves; an order on its way counts only if it goes the same way.
+
+    So does one that closes: a short that is being bought back makes no room for a long.
+    """
     allowed = opening.account.equity * opening.policy.limits.leverage.net
     sign = 1 if opening.long else -1
     one_way = (
@@ -102,7 +105,8 @@ def limit_cash(opening: Opening, qty: Decimal) -> Allowance:
         return Allowance(SizingReason.CASH_BUFFER, qty, "any for a sale")
     exposures = opening.account.exposures
     owed = sum((-each.notional for each in exposures if each.notional < 0 and not each.pending), ZERO)
-    coming = sum((each.notional for each in exposures if each.notional > 0 and each.pending), ZERO)
+    bought = (each.notional for each in exposures if each.notional > 0 and each.pending and not each.closing)
+    coming = sum(bought, ZERO)
     buffer = opening.policy.cash_management.buffer * opening.account.equity
     allowed = opening.account.cash - buffer
     return _room(opening, qty, SizingReason.CASH_BUFFER, allowed=allowed, used=owed + coming)
@@ -130,7 +134,7 @@ def _room(opening: Opening, qty: Decimal, reason: SizingReason, *, allowed: Deci
 
 
 def _gross(exposures: Iterable[Exposure]) -> Decimal:
-    return sum((abs(each.notional) for each in exposures), ZERO)
+    return sum((abs(each.notional) for each in exposures if not each.closing), ZERO)
 
 
 def _same_way(opening: Opening, exposure: Exposure) -> bool:

@@ -21,12 +21,15 @@ class Exposure:
         symbol: ccxt unified symbol.
         notional: quote units; negative is short.
         pending: True for an order that has not ended; it counts at the worst price it may get.
+        closing: True for one that takes away from a position which is counted as it is: it frees no room before it has
+            filled, but it may end the balance of long and short.
     """
 
     strategy_id: str
     symbol: str
     notional: Decimal
     pending: bool = False
+    closing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
