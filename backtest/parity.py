@@ -153,8 +153,9 @@ def _changes(recorded: Any, now: Any, path: str = "") -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     made = cli.parser("python -m backtest.parity", __doc__)
     made.add_argument(
-        "--journal-dir", type=Path, action="append", metavar="DIR", help="journals (default: var/log/njord); repeatable"
-    )
+        "--journal-dir", type=Path, action="append", metavar="DIR",
+        help="journals (default: those of the configuration); repeatable",
+    )  # fmt: skip
     made.add_argument(
         "--recorded-config", action="store_true", help="do not compare with the configuration that is here now"
     )
@@ -169,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    directories = args.journal_dir or [Path("var/log/njord")]
+    directories = args.journal_dir or [cli.config_of(args).paths.journal_dir]
     size = _size(directories)
     report = check(directories, _contents(args))
     if report.data and _size(directories) != size:
