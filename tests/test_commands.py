@@ -37,10 +37,10 @@ def place(tmp_path, redis_server):
 def make(place, target, *variables):
     """Run a target of the Makefile against the installation, to its end."""
     base = f"CONFIG={place.folder / 'config' / 'base.yaml'}"
+    command = ["make", "-o", ".venv/.installed", target, base, *variables]
     return subprocess.run(
-        ["make", "-o", ".venv/.installed", target, base, *variables], cwd=ROOT, env=place.environment(), text=True, capture_output=True,
-        timeout=60, check=False,
-    )  # fmt: skip
+        command, cwd=ROOT, env=place.environment(), text=True, capture_output=True, timeout=60, check=False
+    )
 
 
 def test_the_table_names_every_app():

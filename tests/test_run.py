@@ -152,11 +152,11 @@ def test_a_run_that_was_killed_leaves_nothing_in_the_way(home: Home):
 
 
 def test_a_process_that_gives_up_is_named(home: Home):
-    """Its last error is shown, everything ends, and the exit code is 1."""
+    """Its last error is shown, everything ends, and the exit code is that of a wrong configuration."""
     strategies = home.folder / "config" / "strategies.yaml"
     strategies.write_text(strategies.read_text().replace("SmaCross", "SmaCruss"))
     home.start()
-    assert home.end() == 1
+    assert home.end() == 2
     assert "run: strategy_runner.main has stopped (exit 2): ConfigError: strategies.yaml" in home.said
     assert "SmaCruss" in home.said
     assert running(load_config(home.folder, environ={})) == {}
