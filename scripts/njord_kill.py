@@ -95,8 +95,12 @@ async def _check(config: Config, *, as_json: bool) -> int:
         print(json.dumps({"tripped": tripped, **switches}))
     else:
         for name, switch in seen.items():
-            print(f"{name}: {'TRIPPED' if switch.tripped else 'clear'} ({switch.reason})")
+            print(f"{name}: {_shown(switch)}")
     return int(tripped)
+
+
+def _shown(switch: kill_switch.Observation) -> str:
+    return f"TRIPPED ({switch.reason})" if switch.tripped else "clear"
 
 
 async def _change(config: Config, change: KillSwitchSet) -> int:
@@ -137,7 +141,7 @@ def _report(config: Config, change: KillSwitchSet) -> int:
         print(f"{change.action}: done, key {config.risk.kill_switch_key}")
         return 0
     seen = kill_switch.read_file(config.kill_switch_file)
-    print(f"{change.action}: done, {'TRIPPED' if seen.tripped else 'clear'} ({seen.reason})")
+    print(f"{change.action}: done, {_shown(seen)}")
     return int(seen.tripped and change.action == "clear-file")
 
 
