@@ -12,11 +12,12 @@ from io import BufferedReader, FileIO, RawIOBase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from core.contracts import DeadLetter
+from core.contracts import DeadLetter, Event
 from core.contracts.instrument import file_symbol
 from core.errors import ConfigError, ContractError
 from core.market.binance import Decoder
 from core.market.feed import Feed
+from core.market.records import DepthRecord, Record
 from core.market.source import PAUSE, Counts, Due, Tails
 from core.runner import readable
 
@@ -140,6 +141,9 @@ def _parse(number: int, raw: bytes) -> Line | BrokenLine | None:
 class CaptureSource:
     """A recorded stream of one symbol as a source.
 
+    A snapshot of a book names no symbol. One that comes before any message of this symbol waits for the first of them,
+    and is never published where there is none: a capture of another symbol must not price this one.
+
     A broken line is reported once: its dead letter names file and line, and a line up to the last one
     reported of a file of that name is not reported again.
     """
@@ -159,6 +163,8 @@ class CaptureSource:
         self._decoder = Decoder(symbol)
         self._feed = Feed(symbol)
         self._recv_ns = 0
+        self._of_symbol = False
+        self._waiting: DepthRecord | None = None
 
     @property
     def counts(self) -> Counts:
@@ -196,11 +202,21 @@ class CaptureSource:
                 return None
             if record.ts_ns > self._recv_ns + AHEAD_NS_MAX:
                 raise ContractError(f"venue time {record.ts_ns} ns is more than a day ahead of the recording")
-            events = self._feed.on_record(record)
+            events = self._events(record)
         except ContractError as error:
             raw = b"%d %s" % (self._recv_ns, message)
             return self._report(BrokenLine(number, str(error), raw), reported)
         return Due(self._recv_ns, events) if events else None
+
+    def _events(self, record: Record) -> tuple[Event, ...]:
+        if self._of_symbol:
+            return self._feed.on_record(record)
+        if isinstance(record, DepthRecord) and record.kind == "snapshot":
+            self._waiting = record
+            return ()
+        self._of_symbol = True
+        waited = () if self._waiting is None else self._feed.on_record(self._waiting)
+        return (*waited, *self._feed.on_record(record))
 
     def _report(self, line: BrokenLine, reported: int) -> Due | None:
         self.counts.broken += 1

@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from core.capture import LINE_BYTES_MAX, BrokenLine, CaptureSource, Line, read_capture
-from core.contracts import TradeEvent
+from core.contracts import TradeEvent, Watermark
 from core.errors import ConfigError
 from core.market.source import PAUSE, Pace, Tails
 
@@ -90,6 +90,16 @@ def test_skipping_gives_way(tmp_path):
     """A source that finds nothing new for a thousand lines says so, so that its shell can see to its connections."""
     path = write(tmp_path / "c", GOOD * 2500)
     assert list(CaptureSource(path, "BTC/USDT").records(Tails())) == [PAUSE, PAUSE]
+
+
+@pytest.mark.parametrize(("symbol", "published"), [("ETH/USDT", ["BookEvent", "TradeEvent"]), ("BTC/USDT", [])])
+def test_a_book_without_a_name_is_that_of_the_stream_around_it(tmp_path, symbol, published):
+    """A snapshot in front of ETH trades is ETH's book; read as BTC the same capture has no price at all."""
+    book = b'{"lastUpdateId":5,"bids":[["2500.0","1.0"]],"asks":[["2500.1","1.0"]]}'
+    trade = b'{"stream":"ethusdt@trade","data":{"t":7,"p":"2500.1","q":"0.5","T":%d,"m":false}}' % (T // 10**6)
+    path = write(tmp_path / "c", b"%d %b\n%d %b\n" % (T, book, T + 1, trade))
+    events = [event for due in CaptureSource(path, symbol).records(Tails()) for event in due.events]
+    assert [type(event).__name__ for event in events if not isinstance(event, Watermark)] == published
 
 
 def test_a_venue_time_far_ahead_is_left_out(tmp_path):
