@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from core.errors import ConfigError
@@ -82,6 +84,7 @@ class LoadedCode:
         found = _hash_of(path)
         if self._hashes.get(name, found) != found:
             try:
+                _forget_compiled(path)
                 importlib.reload(sys.modules[module])
             except Exception as error:  # noqa: BLE001  # a plugin may raise anything
                 raise ConfigError(f"{module} cannot be loaded again: {type(error).__name__}: {error}") from None
@@ -92,6 +95,12 @@ class LoadedCode:
         for name in sorted(names):
             digest.update(f"{name}\0{self._hashes[name]}\n".encode())
         return digest.hexdigest()
+
+
+def _forget_compiled(path: Path) -> None:
+    """Have it compiled anew: byte-code of the same second and size would be taken for that of the changed file."""
+    with suppress(OSError):
+        Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def _hash_of(path: Path) -> str:

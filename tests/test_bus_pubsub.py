@@ -22,7 +22,7 @@ from core.sequencer.port import Inbox
 ROOT = Path(__file__).resolve().parents[1]
 TRADE = {
     "symbol": "ATOM/USDT", "price": 7.25, "qty": 3.0, "side": "sell", "ts": 1_723_118_400_000_000_000,
-    "trade_id": "17", "ts_recv_ns": 0,
+    "trade_id": "17", "ts_recv_ns": 0, "late": False,
 }  # fmt: skip
 
 

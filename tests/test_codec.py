@@ -16,11 +16,11 @@ HEADER = codec.Header(
     type="TradeEvent", v=1, n=3, more=2,
 )  # fmt: skip
 TRADE = TradeEvent("BTC/USDT", 100.5, 1.0, "buy", 9, "17", 11)
-BODY = b'{"symbol":"BTC/USDT","price":100.5,"qty":1.0,"side":"buy","ts":9,"trade_id":"17","ts_recv_ns":11}'
+BODY = b'{"symbol":"BTC/USDT","price":100.5,"qty":1.0,"side":"buy","ts":9,"trade_id":"17","ts_recv_ns":11,"late":false}'
 LINE = (
     b'{"_seq":41,"_ts":1723118400000000123,"_prev":7,"_src":"risk_engine.main","_cause":40,"_root":12,"_root_ts":5,'
     b'"_type":"TradeEvent","_v":1,"_n":3,"_more":2,"symbol":"BTC/USDT","price":100.5,"qty":1.0,"side":"buy","ts":9,'
-    b'"trade_id":"17","ts_recv_ns":11}'
+    b'"trade_id":"17","ts_recv_ns":11,"late":false}'
 )
 
 
