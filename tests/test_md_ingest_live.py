@@ -261,6 +261,41 @@ def test_a_server_that_goes_away_costs_no_trade(tmp_path, client):
         server.stop()
 
 
+STATES: dict[str, list[dict[str, Any]]] = {
+    "it trades": [],
+    "its streams hang": [{"kind": "hang", "where": "btcusdt@*", "times": 0}],
+    "nothing is answered": [{"kind": "hang", "where": where, "times": 0} for where in ("btcusdt@*", "GET /api/v3/*")],
+    "it cuts off whoever dials": [{"kind": "disconnect", "where": "btcusdt@*", "times": 0}],
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("state", STATES)
+def test_it_leaves_without_a_word(place, state, client):
+    """SIGTERM, whatever the venue does: in time, and no client complains of what was not let go of."""
+    place.exchange()
+    ingest = place.ingest(client)
+    wait_for(place.live(ME))
+    place.grows()
+    if STATES[state]:
+        place.ask("/sim/fault", STATES[state])
+        wait_for(lambda: len(place.ask("/sim/state")["faults"]["happened"]) > 2)
+    assert place.stop(ingest) == [0]
+    assert [(place.folder / f"{ingest.args}.{end}").read_text() for end in ("out", "err")] == ["", ""]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_it_leaves_a_venue_that_has_died_without_a_word(place, client):
+    """SIGTERM while the exchange, killed before, is dialed in vain."""
+    exchange = place.exchange()
+    ingest = place.ingest(client)
+    wait_for(place.live(ME))
+    exchange.kill()
+    wait_for(lambda: place.counts()["reconnects"] >= 2)
+    assert place.stop(ingest) == [0]
+    assert [(place.folder / f"{ingest.args}.{end}").read_text() for end in ("out", "err")] == ["", ""]
+
+
 LIGHT = {"lean": 60, "ccxt": 140}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from core.market.source import PAUSE, Counts, Due
 from core.runtime.archive import Archive
 from core.runtime.committer import Committer
 from core.runtime.feeder import Feeder
-from core.runtime.intake import PacedIntake
+from core.runtime.intake import LiveIntake, PacedIntake
 from core.runtime.shell import Shell
 from core.runtime.status import Status
 from core.sequencer.memory import MemoryServer
@@ -232,3 +233,48 @@ async def test_pacing_goes_by_the_recording(tmp_path):
     ingest.shell.stop()
     assert await run is None
     assert trades(server) == ["1"]
+
+
+class Farewell:
+    """A live source that brings nothing and takes its time to leave."""
+
+    counts = Counts()
+
+    def __init__(self):
+        self.running, self.leave, self.left = asyncio.Event(), asyncio.Event(), False
+
+    async def run(self, resume, outlet):
+        try:
+            self.running.set()
+            await asyncio.Event().wait()
+        finally:
+            leaving = asyncio.create_task(self.leave.wait())
+            while not leaving.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.shield(leaving)
+            self.left = True
+
+
+@pytest.mark.parametrize("cancels", [0, 1, 2])
+async def test_a_live_source_is_waited_for_and_no_cancel_is_lost(cancels):
+    """What it has to let go of is let go of, and whoever canceled this hears of it: also in the midst of leaving."""
+    source, stop = Farewell(), asyncio.Event()
+
+    async def session():
+        async with LiveIntake(source).running(asyncio.Event()):
+            await stop.wait()
+
+    task = asyncio.create_task(session())
+    await source.running.wait()
+    stop.set()
+    for _ in range(cancels):
+        for _ in range(10):
+            await asyncio.sleep(0)
+        task.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not task.done()
+    source.leave.set()
+    await asyncio.wait([task])
+    assert source.left
+    assert task.cancelled() == (cancels > 0)

@@ -11,13 +11,13 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import ccxt
 import ccxt.pro
+import structlog
 
 from core.adapters.venue import Ban, Ear, VenueRefused, VenueTrouble, retry_after_s
 from core.contracts.enums import Side
@@ -36,6 +36,8 @@ TRADES_MAX = 5_000
 """Trades that this client keeps between two looks; a burst beyond that is lost and has to be asked for."""
 ANSWER_MS = 3_000
 PING_MS = 2_000
+CLOSE_S = 0.6
+"""A client that has not closed within this is cut off; half of it is a pause of the client's own."""
 NUMBERED = {"fetchTradesMethod": "publicGetHistoricalTrades"}
 RECENT = {"fetchTradesMethod": "publicGetTrades"}
 KEY = "public"
@@ -43,6 +45,8 @@ KEY = "public"
 
 Row = Mapping[str, Any]
 Answer = TypeVar("Answer")
+
+log = structlog.get_logger()
 
 _UNREADABLE = (TypeError, ValueError, KeyError, IndexError, AttributeError)
 """What reading a broken answer raises; ContractError is a ValueError."""
@@ -131,8 +135,10 @@ class CcxtVenue:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await _closed(client)
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:  # another cancel must not leave the client behind
+                await _closed(client)
 
     async def _watch_trades(self, client: Any, symbol: str, ear: Ear) -> None:
         while True:
@@ -320,5 +326,25 @@ def _words(error: BaseException) -> str:
 
 
 async def _closed(client: Any) -> None:
-    with suppress(Exception):
-        await client.close()
+    """Let go of a client; a cancel that comes meanwhile waits, or its sockets and their tasks would be left behind."""
+    letting_go = asyncio.create_task(_let_go(client))
+    cut: asyncio.CancelledError | None = None
+    while not letting_go.done():
+        try:
+            await asyncio.shield(letting_go)
+        except asyncio.CancelledError as error:
+            cut = error
+    if cut is not None:
+        raise cut
+
+
+async def _let_go(client: Any) -> None:
+    """Say goodbye; a venue that does not answer that in time is cut off."""
+    for bound_s in (CLOSE_S, CLOSE_S):
+        try:
+            async with asyncio.timeout(bound_s):
+                await client.close()
+            return
+        except Exception as error:  # noqa: BLE001 - the same; nothing may hold up the next connection
+            log.warning("close_failed", venue=client.id, error=_words(error))
+        client.clients.clear()  # without its sockets it closes the session under them, which waits for nobody

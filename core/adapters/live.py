@@ -115,12 +115,17 @@ class LiveFeed:
         line = _Line(venue, self._symbol, market, outlet)
         tasks = [asyncio.create_task(line.keep_open()), asyncio.create_task(_Repairs(line).keep_whole())]
         try:
-            await asyncio.gather(*tasks)
+            # Not `gather`: canceled, it cancels these, and doing so again below would cut off how they take leave.
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await venue.close()
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:  # another cancel must not leave the client behind
+                await venue.close()
 
 
 class _Line:

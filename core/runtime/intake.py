@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from core.contracts import Event
@@ -140,8 +140,9 @@ class LiveIntake:
             yield
         finally:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)  # a cancel meanwhile goes on once that has ended
+            if not self._task.cancelled():
+                self._task.result()
 
     def gather(self, batch: list[Event], most: int) -> float:
         """Take what has come."""
