@@ -169,3 +169,15 @@ def test_a_wrong_configuration_starts_nothing(home: Home):
     assert home.end() == 2
     assert "config/demo.yaml:1: risk.per_order_cap" in home.said
     assert not (home.folder / "var").exists()
+
+
+def test_a_venue_that_is_none_puts_nothing_aside(home: Home):
+    """A wrong name is answered with the right one and exit code 2; what an earlier run has left stays where it is."""
+    home.journals.mkdir(parents=True)
+    (home.journals / "md.trades.BTCUSDT.ndjson").write_bytes(b"the run before\n")
+    home.start("--venue", "binanceuss")
+    assert home.end() == 2
+    assert home.said.startswith("run: --venue is 'binanceuss'; allowed: ")
+    assert home.said.endswith("did you mean 'binanceus'?\n")
+    left = [str(path.relative_to(home.folder)) for path in (home.folder / "var").rglob("*") if path.is_file()]
+    assert left == ["var/log/njord/md.trades.BTCUSDT.ndjson"]

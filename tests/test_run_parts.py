@@ -392,6 +392,8 @@ def test_the_options_reach_every_process(tmp_path):
         (("--speed", "max"), "--speed is 'max' for the simulated exchange; allowed: a number, or max with --capture"),
         (("--venue", "binanceus", "--speed", "10"), "--speed is '10' with --venue; allowed: none"),
         (("--capture", __file__, "--feed", "lean"), "--feed is 'lean' with --capture; allowed: none"),
+        (("--venue", "krakn"), "--venue is 'krakn'; allowed: a venue that ccxt.pro knows; did you mean 'kraken'?"),
+        (("--venue", "kraken", "--feed", "lean"), "--feed is 'lean' with --venue kraken; allowed with: binance, "),
     ],
 )
 def test_an_option_that_means_nothing_is_refused(arguments, message):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from core.adapters.binance_stream import hosts_of
@@ -14,6 +18,7 @@ from core.market.feed import ID_WINDOW, Feed, TextWindow
 from core.market.records import DepthRecord, Newest, QuoteRecord, TradeRecord
 from core.market.source import Tails
 
+ROOT = Path(__file__).resolve().parents[1]
 MS = 1_000_000
 ROW = {"id": "TX-9", "price": 8.5, "amount": 2.0, "side": "sell", "timestamp": 1_723_161_255_343, "info": {}}
 
@@ -108,6 +113,7 @@ def test_an_endpoint_takes_the_place_of_both_hosts():
     ("venue", "feed", "endpoint", "words"),
     [
         ("krakn", "auto", "", "did you mean 'kraken'"),
+        ("krakn", "lean", "", "did you mean 'kraken'"),
         ("kraken", "lean", "", "allowed with: binance, binanceus"),
         ("kraken", "ccxt", "http://127.0.0.1:1", "--endpoint"),
     ],
@@ -116,6 +122,27 @@ def test_what_no_client_can_do_is_refused_at_once(venue, feed, endpoint, words):
     """Before anything has been dialed."""
     with pytest.raises(ConfigError, match=words):
         live_feeds(venue, ["BTC/USDT"], feed=feed, endpoint=endpoint)
+
+
+@pytest.mark.slow
+def test_the_venues_that_are_allowed_are_those_that_ccxt_streams():
+    """Their names are known before it is loaded, and loading it leaves the clients out that are not used."""
+    code = """if True:
+        import sys
+        from core.adapters.ccxt_package import _modules
+        from core.adapters.venues import feed_of, live_feeds
+        known = _modules("pro")
+        assert [feed_of(name, "auto") for name in ("binance", "kraken")] == ["lean", "ccxt"]
+        assert "ccxt" not in sys.modules
+        live_feeds("kraken", ["BTC/USDT"], feed="auto", endpoint="")
+        import ccxt.pro
+        assert known == sorted(ccxt.pro.exchanges)
+        assert not hasattr(ccxt, "kraken")
+        assert "ccxt.kraken" not in sys.modules
+        import ccxt.kraken
+        assert ccxt.kraken.kraken().id == ccxt.pro.kraken().id == "kraken"
+    """
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=50)
 
 
 # -- rows of ccxt

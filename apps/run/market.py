@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import codec, topics
+from core.adapters.venues import feed_of
 from core.contracts import Watermark
 from core.contracts.instrument import file_symbol
 from core.errors import ConfigError
@@ -43,7 +44,7 @@ def market_of(args: argparse.Namespace) -> Market:
     """The market that the options ask for.
 
     Raises:
-        ConfigError: the capture is not there, or an option means nothing for this market.
+        ConfigError: the capture or the venue is not there, or an option means nothing for this market.
     """
     if args.capture:
         return _recorded(args)
@@ -69,8 +70,10 @@ def _recorded(args: argparse.Namespace) -> Market:
 def _venue(args: argparse.Namespace) -> Market:
     if args.speed:
         raise ConfigError(f"--speed is {args.speed!r} with --venue; allowed: none, a real market has its own")
+    feed = args.feed or "auto"
+    feed_of(args.venue, feed)  # md_ingest checks it again; a mistake should be found before anything has started
     return Market(
-        ingest=("--symbol", args.symbol, "--venue", args.venue, "--feed", args.feed or "auto"),
+        ingest=("--symbol", args.symbol, "--venue", args.venue, "--feed", feed),
         exchange=(),
         identity={"venue": args.venue},
         source=f"public data of {args.venue}",

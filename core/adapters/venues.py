@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from core.adapters.ccxt_package import require_venue, without_blocking_clients
 from core.adapters.live import LiveFeed
 from core.adapters.venue import Venue
 from core.errors import ConfigError
@@ -25,11 +26,22 @@ def live_feeds(venue: str, symbols: Sequence[str], *, feed: str, endpoint: str) 
     Raises:
         ConfigError: there is no such venue, or it has no such feed.
     """
+    client = _lean(venue, endpoint) if feed_of(venue, feed) == "lean" else _ccxt(venue, endpoint)
+    return [LiveFeed(client, symbol) for symbol in symbols]
+
+
+def feed_of(venue: str, feed: str) -> str:
+    """Which client it will be, "lean" or "ccxt"; loads neither.
+
+    Raises:
+        ConfigError: there is no such venue, or it has no such feed.
+    """
+    if venue not in LEAN:
+        require_venue(venue)
     chosen = feed if feed != "auto" else ("lean" if venue in LEAN else "ccxt")
     if chosen == "lean" and venue not in LEAN:
         raise ConfigError(f"--feed is 'lean' with --venue {venue}; allowed with: {', '.join(LEAN)}")
-    client = _lean(venue, endpoint) if chosen == "lean" else _ccxt(venue, endpoint)
-    return [LiveFeed(client, symbol) for symbol in symbols]
+    return chosen
 
 
 def _lean(venue: str, endpoint: str) -> Callable[[], Venue]:
@@ -40,7 +52,8 @@ def _lean(venue: str, endpoint: str) -> Callable[[], Venue]:
 
 
 def _ccxt(venue: str, endpoint: str) -> Callable[[], Venue]:
-    from core.adapters.ccxt_stream import CcxtVenue
+    with without_blocking_clients():
+        from core.adapters.ccxt_stream import CcxtVenue
 
     client = CcxtVenue(venue, endpoint)
     return lambda: client
