@@ -117,7 +117,7 @@ lint: $(STAMP) ## rules of style and of imports, schemas up to date
 type: $(STAMP) ## strict types
 	$(BIN)/mypy
 
-unit: $(STAMP) ## the fast tests, in half a minute
+unit: $(STAMP) ## the fast tests, in about a minute
 	$(BIN)/pytest -n 2 --hypothesis-profile unit -m "not slow and not processes and not chaos"
 
 test: lint type ## every check and every test

@@ -355,6 +355,7 @@ def operator(root: Path, folder: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.redis
 def test_the_operators_command_uses_the_configuration_of_the_server(server: Server, root: Path, tmp_path: Path) -> None:
     """Trip, look and clear reach the switch that the services look at; a wrong word ends with 2."""

@@ -95,6 +95,7 @@ async def test_subscriptions_are_answered():
             assert refusal["error"]["code"] in {2, 3}
 
 
+@pytest.mark.slow
 async def test_at_full_speed_the_market_waits_for_its_listeners():
     """Nothing happens before somebody listens; then a listener that takes its time gets everything."""
     async with simulator("--capture", str(capture("btcusdt_20240808.gz")), "--speed", "max") as sim:
@@ -113,6 +114,7 @@ async def ended(sim: Simulator) -> bool:
     return bool((await sim.get("/sim/state"))["ended"])
 
 
+@pytest.mark.slow
 async def test_one_that_does_not_read_is_cut_off_and_the_others_do_not_notice(monkeypatch):
     """Its queue has an end."""
     monkeypatch.setattr(sockets, "QUEUE_MAX", 500)

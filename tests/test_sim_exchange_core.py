@@ -175,6 +175,7 @@ def test_time_is_the_same_before_and_behind_a_restart():
     assert clock.wait_ns(START_NS + 10, 5_000) == 4
 
 
+@pytest.mark.slow
 def test_a_market_entered_late_is_the_one_that_has_run_all_along():
     """Trades, book and candles of two hours in, with only the last hour played; older trades are made again."""
     market = SyntheticMarket(BTC, 7)

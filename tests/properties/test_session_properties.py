@@ -11,6 +11,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -147,6 +148,7 @@ def _signal(random: Random, name: str, price: dict[str, float]) -> Signal:
     return Signal(random.choice("ab"), symbol, kind, signal_id=name, **prices)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**9))
 @settings(max_examples=15, deadline=None)
 def test_no_position_without_its_stop_and_no_capital_locked(seed):
@@ -181,6 +183,7 @@ def test_no_position_without_its_stop_and_no_capital_locked(seed):
     assert sorted(signals) == sorted(event.signal_id for event in events if isinstance(event, SizingDecision))
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**9))
 @settings(max_examples=5, deadline=None)
 def test_restarts_change_no_byte(seed):
