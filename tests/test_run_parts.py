@@ -214,7 +214,7 @@ async def test_a_refused_configuration_is_on_the_screen_as_long_as_it_is_refused
 def test_what_stays_wrong_is_told_once():
     """Patience of 7 s: told at 8 s, not again at 9 s; that it is right again is told too."""
     picture = Picture(BTC, "")
-    alerts = Alerts(picture, "md_ingest.BTCUSDT", patience_s=7.0, log="app.ndjson")
+    alerts = Alerts(picture, "md_ingest.BTCUSDT", patience_s=7.0)
     bad, good = ({"risk_engine.main": {"config_error": text}} for text in ("base.yaml:37: unknown key", ""))
     for now, reports in ((1.0, bad), (7.0, bad), (8.0, bad), (9.0, bad), (10.0, good), (11.0, good)):
         alerts.look(now, reports)
@@ -225,22 +225,29 @@ def test_what_stays_wrong_is_told_once():
 
 
 def test_a_venue_that_cannot_be_reached_is_told():
-    """Five seconds of failures without data are told once, with the place of the reasons; a quiet market is not."""
+    """Five seconds of trouble without data are told once, with the reason; a quiet market is not."""
     picture = Picture(BTC, "")
-    alerts = Alerts(picture, "md_ingest.BTCUSDT", patience_s=7.0, log="var/app.ndjson")
+    alerts = Alerts(picture, "md_ingest.BTCUSDT", patience_s=7.0)
 
-    def look(now, published, reconnects, troubles):
-        counts = {"published": published, "reconnects": reconnects, "troubles": troubles}
+    def look(now, published, trouble=""):
+        counts = {"published": published, "trouble": trouble}
         alerts.look(now, {"md_ingest.BTCUSDT": {"counts": counts}})
-        return [text.partition(":")[0] for text in picture.alerts]
+        return picture.alerts
 
-    assert look(0.0, 0, 2, 1) == []
-    assert look(5.0, 0, 3, 2) == ["no data for 5 s"]
-    assert look(6.0, 0, 4, 2) == ["no data for 6 s"]
-    assert look(7.0, 10, 4, 2) == []
-    assert look(99.0, 10, 4, 2) == []  # nothing traded, and nothing failed
+    assert look(100.0, 0, "cannot be dialed") == []
+    assert look(105.0, 0, "cannot be dialed") == ["no data for 5 s: cannot be dialed; still trying"]
+    assert look(106.0, 0, "answered with 503") == ["no data for 6 s: answered with 503; still trying"]
+    assert look(107.0, 10) == []
+    assert look(200.0, 10) == []  # nothing traded, and nothing failed
+    assert look(201.0, 10, "did not answer") == []  # it was quiet until now
+    assert look(204.0, 11, "did not answer") == []  # the book still comes
+    assert look(210.0, 11, "did not answer") == ["no data for 6 s: did not answer; still trying"]
+    assert look(211.0, 0) == []  # started again
+    assert look(212.0, 5) == []
     assert [told.text for told in picture.recent] == [
-        "no data: cannot connect, still trying; see var/app.ndjson",
+        "no data: cannot be dialed; still trying",
+        "market data again",
+        "no data: did not answer; still trying",
         "market data again",
     ]
 

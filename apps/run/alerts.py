@@ -15,18 +15,18 @@ Report = Mapping[str, Any]
 class Alerts:
     """Finds in the health of the processes what somebody has to do something about."""
 
-    def __init__(self, picture: Picture, ingest: str, *, patience_s: float, log: str) -> None:
+    def __init__(self, picture: Picture, ingest: str, *, patience_s: float) -> None:
         """
         Args:
             picture: where to show and tell it.
             ingest: the instance that reads the market.
             patience_s: how long a changed configuration may take until all services agree on it, seconds.
-            log: where the reasons are written, for the user.
         """
-        self._picture, self._ingest, self._patience_s, self._log = picture, ingest, patience_s, log
+        self._picture, self._ingest, self._patience_s = picture, ingest, patience_s
         self._refusing: dict[str, float] = {}
         self._told = ""
-        self._heard: tuple[int, int, float] | None = None
+        self._published = 0
+        self._since: float | None = None
         self._silent = False
 
     def look(self, now: float, reports: Mapping[str, Report]) -> None:
@@ -62,19 +62,16 @@ class Alerts:
         counts = reports.get(self._ingest, {}).get("counts")
         if counts is None:
             return ""
-        failed = counts.get("reconnects", 0) + counts.get("troubles", 0)
-        if self._heard is None or failed < self._heard[1]:  # a process that has just begun
-            self._heard = counts["published"], 0, now
-        elif counts["published"] != self._heard[0]:
-            self._heard = counts["published"], failed, now
-        _, before, since = self._heard
-        if failed == before or now - since < SILENT_S:
-            if self._silent and failed == before:
-                self._silent = False
-                self._picture.tell("market", "market data again")
+        came, self._published = counts["published"] > self._published, counts["published"]
+        if came and self._silent:
+            self._silent = False
+            self._picture.tell("market", "market data again")
+        if came or self._since is None or not counts["trouble"]:
+            self._since = now
+        if now - self._since < SILENT_S:
             return ""
-        why = f"cannot connect, still trying; see {self._log}"
+        why = f"{counts['trouble']}; still trying"
         if not self._silent:
             self._silent = True
             self._picture.tell("market", f"no data: {why}", good=False)
-        return f"no data for {now - since:,.0f} s: {why}"
+        return f"no data for {now - self._since:,.0f} s: {why}"

@@ -15,7 +15,6 @@ from apps.run.alerts import Alerts
 from apps.run.daemon import Daemon
 from apps.run.picture import Picture, Row
 from apps.run.server import Server
-from apps.run.summary import shown
 from backtest.services import SERVICES
 from core import topics
 from core.cli import EXIT_USAGE
@@ -67,12 +66,7 @@ class Supervisor:
         self._stopping: set[str] = set()
         self._health: dict[str, dict[str, Any]] = {}
         self._known: dict[str, dict[str, Any]] = {}
-        self._alerts = Alerts(
-            picture,
-            ingest.instance,
-            patience_s=config.runtime.reload_every_s + AGREE_S,
-            log=shown(config.paths.log_dir / "app.ndjson"),
-        )
+        self._alerts = Alerts(picture, ingest.instance, patience_s=config.runtime.reload_every_s + AGREE_S)
         self._inputs = {
             f"{service.name}.main": tuple(service.inputs(content_for(service.name, config))) for service in SERVICES
         }

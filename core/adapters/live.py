@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import structlog
 
-from core.adapters.venue import Venue, VenueRefused, VenueTrouble, backoff_s
+from core.adapters.venue import Venue, VenueRefused, VenueTrouble, backoff_s, one_line
 from core.contracts import Event
 from core.contracts.instrument import file_symbol
 from core.market.live import LiveMarket
@@ -43,6 +43,7 @@ class _Ear:
         self.trade_at = self.book_at = time.monotonic()
         self.book_id = -1
         self.messages = 0
+        self.lost = ""
         self.quote_lags_since: float | None = None
         self._quote: tuple[float, float] | None = None
 
@@ -65,6 +66,21 @@ class _Ear:
             self._quote, self.quote_lags_since = (record.bid, record.ask), None
         if events := self._market.on_record(record):
             self._outlet.push(events)
+            self.lost = self._market.counts.trouble = ""
+
+    def on_lost(self, reason: str) -> None:
+        """The streams have ended: say why until they speak again."""
+        self.lost = self._market.counts.trouble = one_line(reason)
+        self._market.counts.reconnects += 1
+
+    def on_trouble(self, reason: str) -> None:
+        """A request has failed; that the streams have ended would be the better reason."""
+        self._market.counts.trouble = self.lost or one_line(reason)
+        self._market.counts.troubles += 1
+
+    def on_answer(self) -> None:
+        """Requests are answered again."""
+        self._market.counts.trouble = self.lost
 
     def _compare(self, book: DepthRecord) -> None:
         """Best prices that a whole book contradicts are old, or about to follow."""
@@ -136,6 +152,7 @@ class _Line:
         self.ear = _Ear(market, outlet)
         self.connections = 0
         self._connection: asyncio.Task[None] | None = None
+        self._given_up = ""
 
     def say(self, events: Sequence[Event]) -> None:
         """Publish."""
@@ -147,7 +164,7 @@ class _Line:
         if self._connection is not None and not self._connection.done():
             log.warning("stream_mute", symbol=self.symbol, reason=reason)
             self._connection.cancel()
-            self._connection = None
+            self._connection, self._given_up = None, reason
 
     async def keep_open(self) -> None:
         """Dial for ever."""
@@ -161,7 +178,7 @@ class _Line:
             lasted = time.monotonic() - begun >= STEADY_S and self.ear.messages > said
             failures = 1 if lasted else failures + 1
             self.market.on_disconnected()
-            self.market.counts.reconnects += 1
+            self.ear.on_lost(error)
             log.warning("stream_lost", symbol=self.symbol, error=error, retry_in_s=backoff_s(failures))
 
     async def _connect(self) -> str:
@@ -175,11 +192,11 @@ class _Line:
             return str(error)
         except asyncio.CancelledError:
             if (mine := asyncio.current_task()) is not None and not mine.cancelling():
-                return "mute"
+                return f"mute: {self._given_up}"
             with suppress(asyncio.CancelledError, VenueTrouble, VenueRefused):
                 await connection
             raise
-        return "the venue closed it"
+        return "the venue closed the stream"
 
 
 class _Repairs:
@@ -233,12 +250,13 @@ class _Repairs:
             asked = await look()
         except (VenueTrouble, VenueRefused) as error:
             self._failures += 1
-            self._market.counts.troubles += 1
+            self._line.ear.on_trouble(str(error))
             self._due = time.monotonic() + max(backoff_s(self._failures), GRACE_S)
             log.warning("venue_trouble", symbol=self._symbol, error=str(error), failures=self._failures)
             self._lose_patience(str(error))
             return False
         if asked:
+            self._line.ear.on_answer()
             self._failures, self._due = 0, 0.0
         return True
 

@@ -11,6 +11,8 @@ from core.market.live_trades import Missing
 from core.market.records import DepthRecord, Newest, Record, TradeRecord
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 30.0
+REASON_MAX = 200
+"""Letters of a reason; it is part of the health of a process."""
 
 
 class VenueTrouble(NjordError):
@@ -30,6 +32,16 @@ def backoff_s(failures: int) -> float:
     if failures < 2:
         return 0.0
     return min(BACKOFF_FIRST_S * 2.0 ** min(failures - 2, 16), BACKOFF_MAX_S)
+
+
+def one_line(reason: str) -> str:
+    """The beginning of a reason, fit to be shown on a terminal: a venue may answer with pages, and with anything.
+
+    >>> one_line("502 <html>\\n  bad\\x1b[2J gateway")
+    '502 <html> bad [2J gateway'
+    """
+    shown = "".join(letter if letter.isprintable() else " " for letter in reason[:1000])
+    return " ".join(shown.split())[:REASON_MAX]
 
 
 class Ban:

@@ -75,6 +75,7 @@ class Counts:
         gaps: holes in the trades that nothing could fill.
         reconnects: how often a live stream had to be dialed again.
         troubles: requests to a live venue that failed.
+        trouble: why a live venue brings nothing, in one line; empty while data come.
     """
 
     published: int = 0
@@ -86,6 +87,7 @@ class Counts:
     gaps: int = 0
     reconnects: int = 0
     troubles: int = 0
+    trouble: str = ""
 
 
 class Source(Protocol):
