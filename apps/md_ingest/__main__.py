@@ -2,6 +2,8 @@
 
 import sys
 
-from apps.md_ingest.main import main
+sys.modules["rich"] = None  # type: ignore[assignment]  # where it is installed, structlog loads it for nothing: 4 MB
+
+from apps.md_ingest.main import main  # noqa: E402 - that is what loads structlog
 
 sys.exit(main())
