@@ -33,14 +33,14 @@ def test_it_cannot_be_changed(event):
 
 @pytest.mark.parametrize("event", [BAR, CORRECTION])
 def test_it_survives_a_dictionary_and_json(event):
-    """To plain values and back it is the same; the roadmap's nine fields come first."""
+    """To plain values and back it is the same; the nine basic fields come first."""
     values = json.loads(json.dumps(codec.to_dict(event)))
     assert codec.from_dict(type(event), values) == event
     assert codec.decode(codec.encode(event), type(event)) == event
 
 
 def test_a_bar_needs_nine_fields():
-    """What the roadmap names is enough; the rest says that it is not known."""
+    """The basic fields are enough; the rest says that it is not known."""
     plain = OHLCVBar("ATOM/USDT", "1m", NOON, NOON + 60 * S, 7.25, 7.5, 7.0, 7.4, 120.5)
     assert list(codec.to_dict(plain))[:9] == [
         "symbol", "timeframe", "ts_open", "ts_close", "open", "high", "low", "close", "volume",

@@ -30,7 +30,7 @@ THREE = [
     {"strategy_id": "trendline_break_v1", "target_weight": 0.35, "min_capital": 5_000.0, "max_capital": 20_000.0},
     {"strategy_id": "momentum_v1", "target_weight": 0.25, "min_capital": 5_000.0, "max_capital": 15_000.0},
 ]
-ROADMAP = {
+EXAMPLE = {
     "portfolio_id": "multi_strategy_v1",
     "total_capital": 50_000.0,
     "allocations": THREE,
@@ -41,7 +41,7 @@ ROADMAP = {
 
 def manager(policy: dict[str, Any] | None = None, **portfolio: Any) -> PortfolioManager:
     """A portfolio manager as its service builds it."""
-    built = SERVICE.build({"portfolio": {**ROADMAP, **portfolio}, "quote": "USDT", "policy": policy or {}})
+    built = SERVICE.build({"portfolio": {**EXAMPLE, **portfolio}, "quote": "USDT", "policy": policy or {}})
     assert isinstance(built, PortfolioManager)
     return built
 
@@ -64,7 +64,7 @@ def trade(price: float) -> TradeEvent:
 
 def test_the_roadmaps_portfolio() -> None:
     """50,000 in three parts of 40, 35 and 25 percent; to JSON values and back it is the same."""
-    config = codec.convert(ROADMAP, PortfolioConfig)
+    config = codec.convert(EXAMPLE, PortfolioConfig)
     assert [each.target_weight for each in config.allocations] == [0.4, 0.35, 0.25]
     assert config.allocations[0].risk_multiplier == 1.0
     assert codec.convert(codec.to_builtins(config), PortfolioConfig) == config
@@ -85,7 +85,7 @@ def test_the_roadmaps_portfolio() -> None:
 def test_portfolios_that_make_no_sense(change: dict[str, Any], field: str) -> None:
     """Capital above 0, weights that add up to 1, each strategy once."""
     with pytest.raises(ContractError, match=field):
-        codec.convert({**ROADMAP, **change}, PortfolioConfig)
+        codec.convert({**EXAMPLE, **change}, PortfolioConfig)
 
 
 @pytest.mark.parametrize(

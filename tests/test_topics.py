@@ -23,7 +23,7 @@ STATE = StateObserved("risk_engine.main", 0, 0, 1, {})
     ],
 )
 def test_an_event_names_its_channel_and_its_journal(event, channel, journal):
-    """The names of the roadmap, with the symbol's slash left out in files."""
+    """The documented names, with the symbol's slash left out in files."""
     assert topics.topic_of(event) == channel
     found = topics.find(channel)
     assert found is not None
