@@ -62,7 +62,7 @@ def trade(price: float) -> TradeEvent:
     return TradeEvent(BTC, price, 1.0, "buy", NOON_NS)
 
 
-def test_the_roadmaps_portfolio() -> None:
+def test_the_shipped_kind_of_portfolio() -> None:
     """50,000 in three parts of 40, 35 and 25 percent; to JSON values and back it is the same."""
     config = codec.convert(EXAMPLE, PortfolioConfig)
     assert [each.target_weight for each in config.allocations] == [0.4, 0.35, 0.25]
