@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.contracts import DeadLetter, Event
-from core.contracts.instrument import file_symbol
 from core.errors import ConfigError, ContractError
 from core.market.binance import Decoder
 from core.market.feed import Feed
 from core.market.records import DepthRecord, Record
 from core.market.source import PAUSE, Counts, Due, Tails
 from core.runner import readable
+from core.topics import ingest_of
 
 GZIP_MAGIC = b"\x1f\x8b"
 BUFFER_BYTES = 1 << 18
@@ -159,7 +159,7 @@ class CaptureSource:
         """
         _open(path).close()
         self._path = path
-        self._instance = "md_ingest." + file_symbol(symbol)
+        self._instance = ingest_of(symbol)
         self._decoder = Decoder(symbol)
         self._feed = Feed(symbol)
         self._recv_ns = 0

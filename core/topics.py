@@ -116,6 +116,9 @@ TOPICS: tuple[Topic[c.Event], ...] = tuple(value for value in list(globals().val
 TOPIC_OF_EVENT = {topic.event: topic for topic in TOPICS}
 """The one topic of every event type."""
 
+INGEST = MD_TRADES.owner
+"""The service of which there is one instance per symbol."""
+
 STRAY_OWNER = "risk_engine"
 """Journals what anybody publishes on a name that is not in this file, or whose owner has never run in the cell."""
 
@@ -184,9 +187,9 @@ def covered(patterns: Iterable[str], name: str) -> bool:
 def owns(instance: str, name: str) -> bool:
     """Whether this instance writes the journal of this channel.
 
-    Market data of a symbol belongs to the ingest instance of that symbol, "md_ingest.BTCUSDT".
+    Market data of a symbol belongs to the ingest instance of that symbol; see `ingest_of`.
     """
-    service, _, label = instance.partition(".")
+    service = instance.partition(".")[0]
     topic = find(name)
     if topic is None:
         return service == STRAY_OWNER
@@ -195,9 +198,16 @@ def owns(instance: str, name: str) -> bool:
         return fields is not None and fields["instance"] == instance
     if topic.owner != service:
         return False
-    if service == "md_ingest" and fields is not None:
-        return file_symbol(fields["symbol"]) == label
-    return True
+    return service != INGEST or fields is None or instance == ingest_of(fields["symbol"])
+
+
+def ingest_of(symbol: str) -> str:
+    """The instance that publishes the market data of a symbol.
+
+    >>> ingest_of("BTC/USDT")
+    'md_ingest.BTCUSDT'
+    """
+    return f"{INGEST}.{file_symbol(symbol)}"
 
 
 def observations_of(instance: str) -> frozenset[str]:

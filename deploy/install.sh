@@ -2,7 +2,7 @@
 # Install the units, the configuration and the command `njord` of a server: Debian 12 or any other with systemd >= 252.
 # It may be run again at any time, also after an update: what is in /etc/njord is never overwritten.
 #   sudo deploy/install.sh            code in /opt/njord with its .venv (make install)
-#   DESTDIR=/tmp/root deploy/install.sh   into another root, as a package is built; needs no root
+#   DESTDIR=build/root deploy/install.sh  into another root, as a package is built; needs no root
 set -eu
 
 source="$(cd "$(dirname "$0")" && pwd)"

@@ -23,12 +23,13 @@ from core.market.source import Source
 from core.market.synthetic import SyntheticSource
 from core.market.synthetic_market import SyntheticMarket, usual_price
 from core.runtime.committer import Committer
-from core.runtime.feeder import Feeder, instance_of
+from core.runtime.feeder import Feeder
 from core.runtime.intake import Intake, LiveIntake, PacedIntake
 from core.runtime.process import Parts, assemble, guarded, parser, speed
 from core.runtime.status import Status
 from core.runtime.systemd import Notifier
 from core.sequencer.redis import RedisCell
+from core.topics import ingest_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _name(symbols: Sequence[str]) -> str:
     """What this process is called in its log: its instance, or all of them."""
-    return ",".join(dict.fromkeys(instance_of(symbol) for symbol in symbols))
+    return ",".join(dict.fromkeys(ingest_of(symbol) for symbol in symbols))
 
 
 def _assemble(config: Config, args: argparse.Namespace) -> list[Parts]:
@@ -107,7 +108,7 @@ def _paced(args: argparse.Namespace, instruments: Sequence[Instrument]) -> list[
 
 
 def _shell(config: Config, host: str, symbol: str, intake: Intake, notifier: Notifier) -> Parts:
-    instance = instance_of(symbol)
+    instance = ingest_of(symbol)
     cell = RedisCell(config.redis.url, config.redis.cell)
     status = Status(instance)
     committer = Committer(cell, instance, config.runtime.lease_ttl_ms, host=host)

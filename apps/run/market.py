@@ -11,14 +11,13 @@ from pathlib import Path
 from core import codec, topics
 from core.adapters.venues import feed_of
 from core.contracts import Watermark
-from core.contracts.instrument import file_symbol
 from core.errors import ConfigError
+from core.journal import last_lines
 from core.market.synthetic_market import START_NS
 from core.runtime.process import speed
 
 SPEED = "10"
 SIMULATED_VENUE = "binanceus"
-TAIL_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +109,8 @@ def started_at(symbol: str, journals: Path, times: float) -> int:
 
 
 def _last_second(symbol: str, journals: Path) -> int:
-    path = journals / topics.CLOCK_MARKET.journal_name(topics.CLOCK_MARKET.name.format(symbol=symbol))
-    if not path.exists():
-        return 0
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
-        lines = [line for line in file.read().splitlines(keepends=True)[1:] if line.endswith(b"\n")]
-    return codec.decode(lines[-1], Watermark).market_ns if lines else 0
+    name = topics.CLOCK_MARKET.journal_name(topics.CLOCK_MARKET.name.format(symbol=symbol))
+    return max((codec.decode(line, Watermark).market_ns for line in last_lines(journals, name).values()), default=0)
 
 
 def _free_port() -> int:
@@ -127,8 +121,3 @@ def _free_port() -> int:
 
 def _times(pace: str) -> str:
     return pace if pace == "max" else pace.removesuffix("x") + "x"
-
-
-def instance_of(symbol: str) -> str:
-    """The ingest of a symbol."""
-    return f"md_ingest.{file_symbol(symbol)}"

@@ -13,7 +13,7 @@ from apps.run.archive import Note, prepare, read_note, write_note
 from apps.run.daemon import Daemon
 from apps.run.follow import Follower
 from apps.run.leftovers import end_leftovers, require_alone
-from apps.run.market import Market, instance_of, started_at
+from apps.run.market import Market, started_at
 from apps.run.picture import Picture
 from apps.run.server import Server, choose_server
 from apps.run.summary import Chapter, Summary
@@ -22,6 +22,7 @@ from apps.run.view import View
 from core.config import Config, safe_url
 from core.contracts import Instrument
 from core.errors import ConfigError, NjordError
+from core.topics import ingest_of
 
 REFRESH_S = 0.25
 TEND_S = 0.1
@@ -174,7 +175,7 @@ class Session:
             server,
             self._picture,
             services=[Daemon(f"{name}.main", place, run_dir, environment) for name in SERVICE_ORDER],
-            ingest=Daemon(instance_of(plan.instrument.symbol), (*place, *market.ingest), run_dir, environment),
+            ingest=Daemon(ingest_of(plan.instrument.symbol), (*place, *market.ingest), run_dir, environment),
             exchange=Daemon("sim_exchange.main", exchange, run_dir, environment) if market.exchange else None,
         )
 

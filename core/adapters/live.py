@@ -11,11 +11,11 @@ import structlog
 
 from core.adapters.venue import Venue, VenueRefused, VenueTrouble, backoff_s, one_line
 from core.contracts import Event
-from core.contracts.instrument import file_symbol
 from core.market.live import LiveMarket
 from core.market.records import DepthRecord, Record, TradeRecord
 from core.market.source import Counts, Outlet, Tails
 from core.runner import readable
+from core.topics import ingest_of
 
 TICK_S = 0.05
 GRACE_S = 0.2
@@ -125,7 +125,7 @@ class LiveFeed:
             ContractError: the published trades have ids that are not this venue's.
         """
         venue = self._venue_of()
-        instance = "md_ingest." + file_symbol(self._symbol)
+        instance = ingest_of(self._symbol)
         market = LiveMarket(self._symbol, instance, resume, contiguous=venue.contiguous, counts=self._counts)
         await venue.open()
         line = _Line(venue, self._symbol, market, outlet)

@@ -9,7 +9,7 @@ from contextlib import suppress
 import structlog
 
 from core import codec
-from core.contracts import DeadLetter, Event, SessionStarted, Watermark, file_symbol
+from core.contracts import DeadLetter, Event, SessionStarted, Watermark
 from core.market.source import TAIL_LENGTHS, Tails
 from core.runner import Message, item_of
 from core.runtime.committer import Committer
@@ -17,14 +17,12 @@ from core.runtime.intake import Intake
 from core.runtime.status import Status
 from core.sequencer.port import Cell
 from core.sequencer.records import Lease
-from core.topics import TOPIC_OF_EVENT
+from core.topics import INGEST, TOPIC_OF_EVENT
 
 BATCH = 100
 SLEEP_MAX_S = 0.2
 LAG_EVERY = 1000
 STATE_EVERY_S = 1.0
-
-SERVICE_NAME = "md_ingest"
 
 log = structlog.get_logger()
 
@@ -149,7 +147,7 @@ class Feeder:
         self._since_look = 0
         while not self._stopping:
             positions = await self._cell.held_positions()
-            services = [seq for name, seq in positions.items() if not name.startswith(SERVICE_NAME + ".")]
+            services = [seq for name, seq in positions.items() if not name.startswith(INGEST + ".")]
             behind = self._marked - min(services, default=self._marked)
             if behind <= self._lag_max:
                 return
@@ -160,12 +158,3 @@ class Feeder:
         with suppress(TimeoutError):
             async with asyncio.timeout(min(seconds, SLEEP_MAX_S)):
                 await self._wake.wait()
-
-
-def instance_of(symbol: str) -> str:
-    """Name of the ingest instance of a symbol.
-
-    >>> instance_of("BTC/USDT")
-    'md_ingest.BTCUSDT'
-    """
-    return f"{SERVICE_NAME}.{file_symbol(symbol)}"
