@@ -67,6 +67,8 @@ class Paths(Section):
         journal_dir: journals of all topics.
         log_dir: `app.ndjson`.
         run_dir: locks and sockets.
+        history_dir: imported and downloaded market data, one folder per dataset.
+        archive_dir: old journals; see `retention`.
     """
 
     model_config = ConfigDict(validate_default=True)
@@ -75,6 +77,8 @@ class Paths(Section):
     journal_dir: Path = Path("var/log/njord")
     log_dir: Path = Path("var/log/njord")
     run_dir: Path = Path("var/run")
+    history_dir: Path = Path("var/history")
+    archive_dir: Path = Path("var/archive")
 
     @field_validator("*", mode="after")
     @classmethod

@@ -76,7 +76,7 @@ class Topic(Generic[E]):
         match = self.regex.fullmatch(topic)
         fields = {**(match.groupdict() if match else {}), **({"symbol": symbol} if symbol else {})}
         named = {key: file_symbol(value) for key, value in fields.items()}
-        return self.journal.format(**named) + ".ndjson"
+        return undated(self.journal.format(**named)) + ".ndjson"
 
 
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -85,6 +85,7 @@ MD_TRADES = Topic("md.trades.{symbol}", c.TradeEvent, "md_ingest", "md.trades.{s
 MD_BOOK = Topic("md.book.{symbol}", c.BookEvent, "md_ingest", "md.book.{symbol}", Role.SOURCE)
 MD_TICKER = Topic("md.ticker.{symbol}", c.TickerEvent, "md_ingest", "md.ticker.{symbol}", Role.SOURCE)
 MD_OHLCV = Topic("md.ohlcv.{timeframe}.{symbol}", c.OHLCVBar, "ohlcv_aggregator", "ohlcv.{timeframe}.{symbol}")
+MD_ACTIONS = Topic("md.actions.{symbol}", c.CorporateAction, "md_ingest", "md.actions.{symbol}", Role.SOURCE)
 CLOCK_MARKET = Topic("clock.market.{symbol}", c.Watermark, "md_ingest", "clock.market.{symbol}", Role.SOURCE)
 MD_CORRECTIONS = Topic("md.corrections.{symbol}", c.BarCorrection, "ohlcv_aggregator", "md.corrections.{symbol}")
 MD_GAPS = Topic("md.gaps.{symbol}", c.TradeGap, "md_ingest", "md.gaps.{symbol}", Role.SOURCE)
@@ -106,6 +107,7 @@ VALUATION = Topic("control.valuation", c.ValuationTrigger, "portfolio_manager", 
 HALT = Topic("control.halt.{instance}", c.Halt, "*", "control.halt.{instance}", Role.OBSERVATION)
 RESUME = Topic("control.resume.{instance}", c.Resume, "*", "control.resume.{instance}", Role.OBSERVATION)
 CONFIG = Topic("control.config.{instance}", c.ConfigChanged, "*", "control.config.{instance}", Role.OBSERVATION)
+WARM_UP = Topic("control.warmup.{instance}", c.WarmUp, "*", "control.warmup.{instance}", Role.OBSERVATION)
 READY = Topic("control.ready.{instance}", c.ConfigReady, "*", "control.ready.{instance}", Role.RECORD)
 RELOAD = Topic("control.reload", c.ConfigApplied, "risk_engine", "control.reload", Role.RECORD)  # heard by shells
 SESSION = Topic("control.session.{instance}", c.SessionStarted, "*", "control.session.{instance}", Role.RECORD)
@@ -131,7 +133,9 @@ def stray_journal(name: str) -> str:
     >>> stray_journal("alerts/desk.1")
     'stray.alerts%desk.1.ndjson'
     """
-    return f"{_STRAY}{name.replace('/', '%')}.ndjson"  # one character, or the longest names would not fit a file's
+    return (
+        undated(f"{_STRAY}{name.replace('/', '%')}") + ".ndjson"
+    )  # one character: the longest names must fit a file's
 
 
 def stray_topic(file: str) -> str:
@@ -140,7 +144,20 @@ def stray_topic(file: str) -> str:
     >>> stray_topic("stray.alerts%desk.1.ndjson")
     'alerts/desk.1'
     """
-    return file.removeprefix(_STRAY).removesuffix(".ndjson").replace("%", "/")
+    name = file.removeprefix(_STRAY).removesuffix(".ndjson")
+    return (name[:-1] if _DATED.search(name) else name).replace("%", "/")
+
+
+_DATED = re.compile(r"\.\d{8}(\.\d+)?=*$", re.ASCII)
+
+
+def undated(name: str) -> str:
+    """A journal's name that cannot be taken for that of one day's file; no two names become one.
+
+    >>> undated("md.trades.BTCUSDT"), undated("control.session.risk_engine.20250930")
+    ('md.trades.BTCUSDT', 'control.session.risk_engine.20250930=')
+    """
+    return name + "=" if _DATED.search(name) else name
 
 
 def topic_of(event: c.Event) -> str:

@@ -12,6 +12,7 @@ from core.contracts import (
     ConfigApplied,
     ConfigChanged,
     ConfigReady,
+    CorporateAction,
     DeadLetter,
     Event,
     FillEvent,
@@ -39,6 +40,7 @@ from core.contracts import (
     TradeEvent,
     TradeGap,
     ValuationTrigger,
+    WarmUp,
     Watermark,
     fill_id,
     intent_id,
@@ -53,6 +55,22 @@ _SIGNAL = signal_id(_STRATEGY, 1040, 0)
 _ORDER = order_id(_INTENT)
 _NS = 1_723_075_200_250_000_000  # 2024-08-08 00:00:00.25 UTC
 _SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+_BAR = OHLCVBar(
+    symbol=_SYMBOL,
+    timeframe="1m",
+    ts_open=1_723_075_200_000_000_000,
+    ts_close=1_723_075_260_000_000_000,
+    open=55130.0,
+    high=55140.5,
+    low=55128.25,
+    close=55133.01,
+    volume=12.875,
+    vwap=55133.5,
+    turnover=709843.8125,
+    trade_count=412,
+    currency="USDT",
+)
 
 ENVELOPE = Header(
     seq=1042,
@@ -91,23 +109,10 @@ _MARKET: tuple[Event, ...] = (
         ts_exchange_ns=_NS,
         ts_recv_ns=_NS + 4_100_000,
     ),
-    OHLCVBar(
-        symbol=_SYMBOL,
-        timeframe="1m",
-        ts_open=1_723_075_200_000_000_000,
-        ts_close=1_723_075_260_000_000_000,
-        open=55130.0,
-        high=55140.5,
-        low=55128.25,
-        close=55133.01,
-        volume=12.875,
-        vwap=55133.5,
-        turnover=709843.8125,
-        trade_count=412,
-        currency="USDT",
-    ),
+    _BAR,
     BarCorrection(_SYMBOL, "1m", 1_723_075_140_000_000_000, "3719451200", 55131.5, 0.0005, 1_723_075_199_990_000_000),
     TradeGap(_SYMBOL, _NS - 3_000_000_000, _NS, 17, "the venue does not give the trades 3719451201 to 3719451217"),
+    CorporateAction("AAPL/USD", "split", 1_598_832_000_000_000_000, ratio=Decimal(4)),
     Watermark(_SYMBOL, 1_723_075_200_000_000_000),
 )
 
@@ -195,6 +200,14 @@ _ACCOUNT: tuple[Event, ...] = (
 )
 
 _CONTROL: tuple[Event, ...] = (
+    WarmUp(
+        instance="strategy_runner.main",
+        symbol=_SYMBOL,
+        timeframe="1m",
+        bars=(_BAR,),
+        asked=1,
+        before_seq=12,
+    ),
     Halt("risk_engine.main", "kill switch file: exchange maintenance", 2001),
     Resume("risk_engine.main", "file and key are clear", 2104),
     ConfigChanged("portfolio_manager.main", {"portfolio": {"id": "main", "quote": "USDT"}}, _SHA, _SHA, 1),

@@ -16,8 +16,10 @@ from core.contracts.control import (
     StateObserved,
     StrategyFailed,
     ValuationTrigger,
+    WarmUp,
 )
 from core.contracts.enums import (
+    ActionKind,
     BookKind,
     DenialReason,
     Liquidity,
@@ -30,7 +32,17 @@ from core.contracts.enums import (
 )
 from core.contracts.ids import fill_id, intent_id, order_id, signal_id
 from core.contracts.instrument import Instrument, file_symbol, quote_of
-from core.contracts.market import BarCorrection, BookEvent, OHLCVBar, TickerEvent, TradeEvent, TradeGap, Watermark
+from core.contracts.market import (
+    BarCorrection,
+    BookEvent,
+    CorporateAction,
+    OHLCVBar,
+    TickerEvent,
+    TradeEvent,
+    TradeGap,
+    Watermark,
+)
+from core.contracts.moments import day_of, iso, moment, period
 from core.contracts.orders import (
     CancelIntent,
     OrderEvent,
@@ -45,6 +57,7 @@ from core.contracts.portfolio import PortfolioConfig, StrategyAllocation
 from core.contracts.timeframe import timeframe_ns
 
 __all__ = [
+    "ActionKind",
     "BarCorrection",
     "BookEvent",
     "BookKind",
@@ -52,6 +65,7 @@ __all__ = [
     "ConfigApplied",
     "ConfigChanged",
     "ConfigReady",
+    "CorporateAction",
     "DeadLetter",
     "DenialReason",
     "Event",
@@ -89,11 +103,16 @@ __all__ = [
     "TradeEvent",
     "TradeGap",
     "ValuationTrigger",
+    "WarmUp",
     "Watermark",
+    "day_of",
     "file_symbol",
     "fill_id",
     "intent_id",
+    "iso",
+    "moment",
     "order_id",
+    "period",
     "quote_of",
     "signal_id",
     "timeframe_ns",

@@ -1,7 +1,7 @@
 """Facts about the system itself: what a process saw, ran with, could not read, or remembers.
 
-Three of these are *observations* (`Halt`, `Resume`, `ConfigChanged`): something outside the log that a handler must
-know. Their own process commits them first and then hands them to its handler right before the input
+Four of these are *observations* (`Halt`, `Resume`, `ConfigChanged`, `WarmUp`): something outside the log that a
+handler must know. Their own process commits them first and then hands them to its handler right before the input
 `before_seq`; a replay does the same.
 """
 
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from core.contracts.base import Event, require_in, set_decimal
+from core.contracts.base import Event, refuse, require_in, require_text, set_decimal
 from core.contracts.enums import PROTECTIONS, Protection
+from core.contracts.market import OHLCVBar
+from core.contracts.timeframe import timeframe_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,39 @@ class ConfigChanged(Event):
     config_hash: str
     code_hash: str
     before_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp(Event):
+    """Bars from before the session, so that a strategy's indicators are ready for its first event.
+
+    Attributes:
+        instance: who read them.
+        symbol: ccxt unified symbol.
+        timeframe: of the bars.
+        bars: the newest that had ended when its first event came, oldest first; fewer than were asked for where history
+            has no more.
+        asked: how many were asked for.
+        before_seq: `_seq` of the first input that its handler saw after this.
+    """
+
+    instance: str
+    symbol: str
+    timeframe: str
+    bars: tuple[OHLCVBar, ...]
+    asked: int
+    before_seq: int
+
+    def __post_init__(self) -> None:
+        require_text(self, "symbol", self.symbol)
+        timeframe_ns(self.timeframe)
+        last = None
+        for bar in self.bars:
+            if (bar.symbol, bar.timeframe) != (self.symbol, self.timeframe) or (last and bar.ts_open <= last.ts_open):
+                raise refuse(
+                    self, "bars", bar, f"bars of {self.symbol} {self.timeframe}, each later than the one before"
+                )
+            last = bar
 
 
 @dataclass(frozen=True, slots=True)

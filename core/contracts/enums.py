@@ -10,12 +10,14 @@ OrderType = Literal["market", "limit", "stop"]
 Liquidity = Literal["maker", "taker"]
 BookKind = Literal["snapshot", "delta"]
 Protection = Literal["stop", "take"]
+ActionKind = Literal["split", "dividend", "symbol_change"]
 
 SIDES: frozenset[str] = frozenset(get_args(Side))
 ORDER_TYPES: frozenset[str] = frozenset(get_args(OrderType))
 LIQUIDITIES: frozenset[str] = frozenset(get_args(Liquidity))
 BOOK_KINDS: frozenset[str] = frozenset(get_args(BookKind))
 PROTECTIONS: frozenset[str] = frozenset(get_args(Protection))
+ACTION_KINDS: frozenset[str] = frozenset(get_args(ActionKind))
 
 
 class OrderStatus(StrEnum):

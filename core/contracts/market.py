@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
-from core.contracts.base import Event, refuse, require_finite, require_in, require_positive, require_text
-from core.contracts.enums import BOOK_KINDS, SIDES, BookKind, Side
+from core.contracts.base import (
+    Event,
+    refuse,
+    require_finite,
+    require_in,
+    require_positive,
+    require_text,
+    set_decimal,
+)
+from core.contracts.enums import ACTION_KINDS, BOOK_KINDS, SIDES, ActionKind, BookKind, Side
 from core.contracts.timeframe import timeframe_ns
+from core.errors import ContractError
 
 PriceLevel = tuple[float, float]
+
+_INFINITY = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,12 @@ class TradeEvent(Event):
     late: bool = False
 
     def __post_init__(self) -> None:
+        try:
+            total = self.price + self.qty
+            if type(total) is float and 0.0 < self.price < total < _INFINITY and self.side in SIDES and self.symbol:
+                return
+        except TypeError:  # of another kind; named below
+            pass
         require_text(self, "symbol", self.symbol)
         require_positive(self, "price", self.price)
         require_positive(self, "qty", self.qty)
@@ -152,6 +170,10 @@ class OHLCVBar(Event):
         complete: False where trades of this time are known to be missing.
         asset_class: "crypto", "equity" ...
         currency: the asset that prices are in; empty if unknown.
+        split_factor: a price of this bar times this is the price per unit as units are counted after all known splits;
+            volume is divided by it. 1 where there are none.
+        return_factor: a price of this bar times this has all known later splits and dividends taken out, so that
+            ratios of such prices are total returns. 1 where there are none.
     """
 
     symbol: str
@@ -169,8 +191,35 @@ class OHLCVBar(Event):
     complete: bool = True
     asset_class: str = "crypto"
     currency: str = ""
+    split_factor: float = 1.0
+    return_factor: float = 1.0
 
     def __post_init__(self) -> None:
+        try:
+            if self._is_plain():
+                return
+        except (TypeError, ContractError):  # of another kind; named below
+            pass
+        self._check()
+
+    def _is_plain(self) -> bool:
+        """Whether everything is as it should be, in one go: history is read by the million."""
+        return (
+            0.0 < self.low <= self.open <= self.high < _INFINITY
+            and self.low <= self.close <= self.high
+            and 0.0 <= self.volume < _INFINITY
+            and 0.0 <= self.turnover < _INFINITY
+            and self.ts_close - self.ts_open == timeframe_ns(self.timeframe)
+            and (self.vwap is None or 0.0 < self.vwap < _INFINITY)
+            and 0.0 < self.split_factor < _INFINITY
+            and 0.0 < self.return_factor < _INFINITY
+            and type(self.open + self.high + self.low + self.close + self.volume + self.turnover) is float
+            and type(self.symbol) is str
+            and self.symbol != ""
+        )
+
+    def _check(self) -> None:
+        """Name what is wrong."""
         require_text(self, "symbol", self.symbol)
         if self.ts_close - self.ts_open != timeframe_ns(self.timeframe):
             raise refuse(self, "ts_close", self.ts_close, f"ts_open ({self.ts_open}) and {self.timeframe}")
@@ -184,6 +233,43 @@ class OHLCVBar(Event):
                 raise refuse(self, name, getattr(self, name), "0 or more")
         if self.vwap is not None:
             require_positive(self, "vwap", self.vwap)
+        for name in ("split_factor", "return_factor"):
+            require_positive(self, name, getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class CorporateAction(Event):
+    """What an issuer does to the units or holders of a symbol.
+
+    Attributes:
+        symbol: whose units, under the name that they have before it.
+        kind: "split", "dividend" or "symbol_change".
+        ts_effective_ns: first moment from which prices are without it (the ex date's start), ns UTC.
+        ratio: of a split, new units per old unit, above 0: 4 for 4:1, 0.1 for 1:10. 1 otherwise.
+        amount: of a dividend, quote units of `currency` per unit held, above 0. 0 otherwise.
+        currency: that a dividend is paid in; empty for the one that prices are in.
+        new_symbol: of a change, the name from then on. Empty otherwise.
+    """
+
+    symbol: str
+    kind: ActionKind
+    ts_effective_ns: int
+    ratio: Decimal = Decimal(1)
+    amount: Decimal = Decimal(0)
+    currency: str = ""
+    new_symbol: str = ""
+
+    def __post_init__(self) -> None:
+        require_text(self, "symbol", self.symbol)
+        require_in(self, "kind", self.kind, ACTION_KINDS)
+        set_decimal(self, "ratio")
+        set_decimal(self, "amount")
+        if self.ratio <= 0 or (self.kind != "split" and self.ratio != 1):
+            raise refuse(self, "ratio", self.ratio, "above 0 for a split, 1 otherwise")
+        if (self.amount > 0) != (self.kind == "dividend"):
+            raise refuse(self, "amount", self.amount, "above 0 for a dividend, 0 otherwise")
+        if bool(self.new_symbol) != (self.kind == "symbol_change"):
+            raise refuse(self, "new_symbol", self.new_symbol, "a name for a symbol_change, empty otherwise")
 
 
 @dataclass(frozen=True, slots=True)

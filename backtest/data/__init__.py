@@ -1,0 +1,1 @@
+"""Market history: imported, downloaded, recorded; kept as journals, read as columns or as events."""
