@@ -16,7 +16,7 @@ from typing import NamedTuple
 LOG = "app"
 """The one file of this form that is no journal."""
 
-_NAME = re.compile(r"(?P<journal>.+?)(?:\.(?P<day>\d{8})(?:\.(?P<part>\d+))?)?\.ndjson(?P<gz>\.gz)?", re.ASCII)
+_NAME = re.compile(r"(?P<journal>[^.].*?)(?:\.(?P<day>\d{8})(?:\.(?P<part>\d+))?)?\.ndjson(?P<gz>\.gz)?", re.ASCII)
 
 
 class JournalFile(NamedTuple):
@@ -51,7 +51,7 @@ class JournalFile(NamedTuple):
 
 
 def parse(path: Path) -> JournalFile | None:
-    """What a file name says; None for one of another form.
+    """What a file name says; None for one of another form, such as a hidden one that is being made.
 
     >>> parse(Path("ohlcv.1m.ATOMUSDT.20250930.ndjson.gz"))[:3]
     ('ohlcv.1m.ATOMUSDT', '20250930', 0)

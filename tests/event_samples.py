@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from decimal import Decimal
 from typing import Any, get_args, get_type_hints
 
 from hypothesis import strategies as st
 
-from core.contracts import Event, OHLCVBar, OrderStatus, RiskCheck, TradeGap
+from core.contracts import CorporateAction, Event, OHLCVBar, OrderStatus, RiskCheck, TradeGap, WarmUp
 from core.contracts.base import Event as Base
 from core.contracts.timeframe import timeframe_ns
 from core.topics import TOPICS
@@ -44,6 +45,10 @@ NARROWER: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("TradeGap", "after_ns"): COUNT,
     ("TradeGap", "before_ns"): COUNT,
     ("TradeGap", "missing"): COUNT,
+    ("CorporateAction", "ratio"): MONEY_ABOVE_0,
+    ("CorporateAction", "amount"): MONEY_ABOVE_0,
+    ("WarmUp", "timeframe"): st.sampled_from(TIMEFRAMES),
+    ("WarmUp", "bars"): st.lists(st.tuples(POSITIVE, POSITIVE), max_size=3),
 }
 """Fields that hold less than their type does."""
 EVENTS = tuple(topic.event for topic in TOPICS)
@@ -54,6 +59,7 @@ def any_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     hints = get_type_hints(kind)
     given = {field.name: of_field(kind, field.name, hints[field.name]) for field in fields(kind)}  # type: ignore[arg-type]
     required = {field.name for field in fields(kind) if field.default is field.default_factory is MISSING}  # type: ignore[arg-type]
+    required |= {name for name in ("amount", "new_symbol") if kind is CorporateAction}  # its kind may need them
     return st.fixed_dictionaries(
         {name: each for name, each in given.items() if name in required},
         optional={name: each for name, each in given.items() if name not in required},
@@ -69,7 +75,24 @@ def fitting(kind: type[Event], values: dict[str, Any]) -> dict[str, Any]:
     if kind is TradeGap:
         after_ns, before_ns = sorted((values["after_ns"], values["before_ns"]))
         return {**values, "after_ns": after_ns, "before_ns": before_ns}
+    if kind is CorporateAction:
+        return {
+            name: value for name, value in values.items() if name not in _BELONGS or _BELONGS[name] == values["kind"]
+        }
+    if kind is WarmUp:
+        return {**values, "bars": tuple(_bars(values["symbol"], values["timeframe"], values["bars"]))}
     return values
+
+
+_BELONGS = {"ratio": "split", "amount": "dividend", "new_symbol": "symbol_change"}
+"""What only one kind of corporate action has."""
+
+
+def _bars(symbol: str, timeframe: str, closes: list[tuple[float, float]]) -> Iterator[OHLCVBar]:
+    length = timeframe_ns(timeframe)
+    for index, (close, volume) in enumerate(closes):
+        start = index * length
+        yield OHLCVBar(symbol, timeframe, start, start + length, close, close, close, close, volume)
 
 
 def of_field(kind: type[Event], name: str, hint: Any) -> st.SearchStrategy[Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 
 from core import codec
-from core.contracts import BookEvent, OHLCVBar, TickerEvent, TradeEvent, Watermark
+from core.contracts import BookEvent, CorporateAction, OHLCVBar, TickerEvent, TradeEvent, WarmUp, Watermark
 from core.errors import CodecError, ContractError
 from tests.event_samples import EVENTS, any_of
 
@@ -21,7 +22,12 @@ BAR = {
     "symbol": "BTC/USDT", "timeframe": "1m", "ts_open": 0, "ts_close": 60_000_000_000, "open": 1.0, "high": 2.0,
     "low": 0.5, "close": 1.5, "volume": 10.0,
 }  # fmt: skip
-KINDS = [(TradeEvent, TRADE), (BookEvent, BOOK), (TickerEvent, TICKER), (OHLCVBar, BAR)]
+SPLIT = {"symbol": "AAPL/USD", "kind": "split", "ts_effective_ns": 1_598_832_000_000_000_000, "ratio": Decimal(4)}
+WARM_UP = {
+    "instance": "strategy_runner.main", "symbol": "BTC/USDT", "timeframe": "1m", "bars": (OHLCVBar(**BAR),),
+    "asked": 2, "before_seq": 7,
+}  # fmt: skip
+KINDS = [(TradeEvent, TRADE), (BookEvent, BOOK), (TickerEvent, TICKER), (OHLCVBar, BAR), (CorporateAction, SPLIT)]
 BAD = [math.nan, math.inf, -math.inf]
 
 
@@ -58,7 +64,21 @@ def test_an_event_survives_a_dictionary_and_json(kind, values):
         *((TickerEvent, TICKER, field, bad) for field in ("bid", "ask") for bad in (*BAD, 0.0, -1.0, None)),
         *((TickerEvent, TICKER, field, bad) for field in ("last", "volume", "bid_qty", "ask_qty") for bad in BAD),
         *((OHLCVBar, BAR, field, bad) for field in ("open", "high", "low", "close") for bad in (*BAD, 0.0, -1.0)),
-        *((OHLCVBar, BAR, "volume", bad) for bad in BAD),
+        *((OHLCVBar, BAR, field, bad) for field in ("volume", "turnover") for bad in (*BAD, -1.0, "1", Decimal(1))),
+        *((OHLCVBar, BAR, field, bad) for field in ("close", "low") for bad in ("1", None, Decimal(1))),
+        *((OHLCVBar, BAR, field, bad) for field in ("split_factor", "return_factor", "vwap") for bad in (*BAD, 0.0)),
+        *((OHLCVBar, BAR, field, bad) for field, bad in [("high", 1.4), ("low", 1.2), ("open", 2.5), ("symbol", "")]),
+        (CorporateAction, SPLIT, "kind", "merger"),
+        (CorporateAction, SPLIT, "symbol", ""),
+        *((CorporateAction, SPLIT, "ratio", bad) for bad in (0, -1, *BAD)),
+        (CorporateAction, SPLIT, "amount", 1),  # of a dividend only
+        (CorporateAction, SPLIT, "new_symbol", "APPL/USD"),  # of a change of name only
+        (CorporateAction, {**SPLIT, "ratio": 1, "kind": "dividend"}, "amount", 0),
+        (CorporateAction, {**SPLIT, "kind": "dividend", "amount": 1}, "ratio", 4),
+        (CorporateAction, {**SPLIT, "ratio": 1, "kind": "symbol_change"}, "new_symbol", ""),
+        (WarmUp, WARM_UP, "timeframe", "7m"),
+        (WarmUp, WARM_UP, "symbol", "ETH/USDT"),
+        (WarmUp, WARM_UP, "bars", (OHLCVBar(**BAR), OHLCVBar(**BAR))),
     ],
 )
 def test_what_no_venue_can_mean_is_refused(kind, values, field, value):

@@ -51,7 +51,8 @@ class TradeEvent(Event):
     def __post_init__(self) -> None:
         try:
             total = self.price + self.qty
-            if type(total) is float and 0.0 < self.price < total < _INFINITY and self.side in SIDES and self.symbol:
+            if type(total) is float and 0.0 < self.price < total < _INFINITY and self.side in SIDES:
+                require_text(self, "symbol", self.symbol)
                 return
         except TypeError:  # of another kind; named below
             pass
