@@ -23,8 +23,9 @@ BAR = {
     "low": 0.5, "close": 1.5, "volume": 10.0,
 }  # fmt: skip
 SPLIT = {"symbol": "AAPL/USD", "kind": "split", "ts_effective_ns": 1_598_832_000_000_000_000, "ratio": Decimal(4)}
+A_BAR = codec.from_dict(OHLCVBar, BAR)
 WARM_UP = {
-    "instance": "strategy_runner.main", "symbol": "BTC/USDT", "timeframe": "1m", "bars": (OHLCVBar(**BAR),),
+    "instance": "strategy_runner.main", "symbol": "BTC/USDT", "timeframe": "1m", "bars": (A_BAR,),
     "asked": 2, "before_seq": 7,
 }  # fmt: skip
 KINDS = [(TradeEvent, TRADE), (BookEvent, BOOK), (TickerEvent, TICKER), (OHLCVBar, BAR), (CorporateAction, SPLIT)]
@@ -76,9 +77,9 @@ def test_an_event_survives_a_dictionary_and_json(kind, values):
         (CorporateAction, {**SPLIT, "ratio": 1, "kind": "dividend"}, "amount", 0),
         (CorporateAction, {**SPLIT, "kind": "dividend", "amount": 1}, "ratio", 4),
         (CorporateAction, {**SPLIT, "ratio": 1, "kind": "symbol_change"}, "new_symbol", ""),
-        (WarmUp, WARM_UP, "timeframe", "7m"),
+        (WarmUp, WARM_UP, "timeframe", "5m"),
         (WarmUp, WARM_UP, "symbol", "ETH/USDT"),
-        (WarmUp, WARM_UP, "bars", (OHLCVBar(**BAR), OHLCVBar(**BAR))),
+        (WarmUp, WARM_UP, "bars", (A_BAR, A_BAR)),
     ],
 )
 def test_what_no_venue_can_mean_is_refused(kind, values, field, value):
