@@ -1,9 +1,11 @@
 """The names of journal files."""
 
+from pathlib import Path
+
 import pytest
 
 from core import topics
-from core.journal_files import files_of, journals_in
+from core.journal_files import files_of, journals_in, parse
 
 BARS = "ohlcv.1m.ATOMUSDT"
 
