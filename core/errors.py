@@ -16,6 +16,7 @@ NjordError
 ├── CellClosed             not every registered instance has attested this server start yet
 ├── JournalError           a journal cannot be written, or does not hold what it must
 │   └── SequenceGap        a line of the total order is missing
+├── DataError              market data are missing, or are not in order; fetch or repair them
 ├── ReplayMismatch         the same inputs gave other outputs than those published
 ├── InstanceBusy           the instance is already running
 ├── IllegalTransition      an order was asked for a step that its state does not allow
@@ -89,6 +90,10 @@ class JournalError(NjordError):
 
 class SequenceGap(JournalError):
     """A line of the total order is missing."""
+
+
+class DataError(NjordError):
+    """Market data are missing, or a source does not give them as it must; the message says which, and what to do."""
 
 
 class ReplayMismatch(NjordError):
