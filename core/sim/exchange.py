@@ -9,6 +9,7 @@ from heapq import merge
 from core.contracts import Instrument
 from core.errors import ConfigError
 from core.market.records import Record
+from core.sim.klines import PastMinutes
 from core.sim.market import Market, Past
 from core.sim.streams import NS_PER_S, Message, Publisher
 
@@ -24,11 +25,13 @@ class Tape:
         instrument: what is traded.
         records: in the order of their receipt, which may be without an end.
         past: trades from before the first record.
+        minutes: candles from before the first record; None for none.
     """
 
     instrument: Instrument
     records: Iterable[Record]
     past: Past
+    minutes: PastMinutes | None = None
 
 
 class Exchange:
@@ -70,7 +73,7 @@ class Exchange:
         self.ended = False
 
     def _open(self, tape: Tape, wanted: Container[str]) -> Iterator[tuple[str, Record]]:
-        market = Market(tape.instrument, tape.past)
+        market = Market(tape.instrument, tape.past, tape.minutes)
         if market.name in self.markets:
             raise ConfigError(f"the symbol {tape.instrument.symbol} is asked for twice; allowed: once")
         self.markets[market.name] = market

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Protocol
 
 from core.contracts.timeframe import timeframe_ns
 from core.market.records import TradeRecord
@@ -60,6 +62,11 @@ class Kline:
     first_id: int = -1
     last_id: int = -1
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing traded; a recorded past may know neither trades nor amounts, but that the price moved."""
+        return not (self.trades or self.volume) and self.high == self.low
+
     def add(self, trade: TradeRecord) -> None:
         """Take a trade of this span."""
         price, qty = trade.price, units(trade.qty)
@@ -78,8 +85,8 @@ class Kline:
 
     def join(self, other: Kline) -> None:
         """Take the candle that follows."""
-        if other.trades:
-            if not self.trades:
+        if not other.quiet:
+            if self.quiet:
                 self.open = self.high = self.low = other.open
                 self.first_id = other.first_id
             self.high, self.low, self.close = max(self.high, other.high), min(self.low, other.low), other.close
@@ -91,11 +98,40 @@ class Kline:
         self.buy_quote += other.buy_quote
 
 
-class Klines:
-    """The minutes of one market without a hole, from its first trade on."""
+class PastMinutes(Protocol):
+    """Minutes from before the first trade, with the holes that they have."""
 
-    def __init__(self) -> None:
+    def minutes(self, start_ns: int, end_ns: int) -> Iterator[Kline]:
+        """Those that begin in `[start_ns, end_ns)`, oldest first."""
+        ...
+
+    def back(self, end_ns: int, count: int) -> int:
+        """Where the newest `count` minutes before a moment begin; the moment itself where there are none."""
+        ...
+
+
+class NoMinutes:
+    """A market that nothing is known of before its first trade."""
+
+    def minutes(self, start_ns: int, end_ns: int) -> Iterator[Kline]:
+        """None at all."""
+        return iter(())
+
+    def back(self, end_ns: int, count: int) -> int:
+        """The moment itself."""
+        return end_ns
+
+
+class Klines:
+    """The minutes of one market: without a hole from its first trade on, and those of its past."""
+
+    def __init__(self, past: PastMinutes | None = None) -> None:
+        """
+        Args:
+            past: minutes from before the first trade; None for none.
+        """
         self._minutes: list[Kline] = []
+        self._past = past or NoMinutes()
 
     @property
     def last_ns(self) -> int:
@@ -147,13 +183,21 @@ class Klines:
         if not self._minutes:
             return []
         end = self.last_ns if end_ns is None else min(end_ns, self.last_ns)
-        last = end - end % interval_ns
+        stop = end - end % interval_ns + interval_ns
         if start_ns is None:
-            first = last - (limit - 1) * interval_ns
-        else:
-            first = -(-start_ns // interval_ns) * interval_ns
-            last = min(last, first + (limit - 1) * interval_ns)
-        return list(_joined(self._from(first, last + interval_ns - 1), interval_ns))
+            first = self._first_of(limit, interval_ns, stop)
+            return list(_joined(self._from(first, stop - 1), interval_ns))[-limit:]
+        first = -(-start_ns // interval_ns) * interval_ns
+        return list(islice(_joined(self._from(first, stop - 1), interval_ns), limit))
+
+    def _first_of(self, limit: int, interval_ns: int, stop_ns: int) -> int:
+        """Where the newest `limit` candles before a moment begin, or earlier."""
+        zero = self._minutes[0].open_ns
+        first = stop_ns - limit * interval_ns
+        if first >= zero:
+            return first
+        oldest = self._past.back(min(zero, stop_ns), limit * interval_ns // NS_PER_MINUTE)
+        return min(first, oldest - oldest % interval_ns)
 
     def day(self, venue_ns: int) -> list[Kline]:
         """The minutes of the 24 hours up to now, and the one before them if there is one."""
@@ -166,7 +210,8 @@ class Klines:
             return ()
         zero = self._minutes[0].open_ns
         first = max(0, -(-(start_ns - zero) // NS_PER_MINUTE))
-        return self._minutes[first : max(0, (end_ns - zero) // NS_PER_MINUTE + 1)]
+        known = self._minutes[first : max(0, (end_ns - zero) // NS_PER_MINUTE + 1)]
+        return known if start_ns >= zero else chain(self._past.minutes(start_ns, min(end_ns + 1, zero)), known)
 
 
 def _empty(open_ns: int, price: float) -> Kline:
@@ -174,6 +219,9 @@ def _empty(open_ns: int, price: float) -> Kline:
 
 
 def _joined(minutes: Iterable[Kline], interval_ns: int) -> Iterator[Kline]:
+    if interval_ns == NS_PER_MINUTE:
+        yield from minutes
+        return
     made: Kline | None = None
     for minute in minutes:
         open_ns = minute.open_ns - minute.open_ns % interval_ns

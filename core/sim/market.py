@@ -9,7 +9,7 @@ from core.contracts import Instrument
 from core.contracts.instrument import file_symbol
 from core.market.records import DepthRecord, QuoteRecord, Record, TradeRecord
 from core.sim.book import Book
-from core.sim.klines import NS_PER_MINUTE, Kline, Klines
+from core.sim.klines import NS_PER_MINUTE, Kline, Klines, PastMinutes
 from core.sim.trades import Trades
 
 NS_PER_DAY = 86_400_000_000_000
@@ -53,23 +53,24 @@ class Market:
         instrument: symbol and grid.
         name: the venue's name of the symbol, "BTCUSDT".
         trades: those in memory.
-        klines: minutes since the first record.
+        klines: minutes since the first record, and those of the past.
         book: the sum of the depth messages.
         quote: the newest best prices; None before the first.
         depth_id: id of the newest change that a depth message told.
         doubled: trades of the source that were left out, because their id was not above all others.
     """
 
-    def __init__(self, instrument: Instrument, past: Past) -> None:
+    def __init__(self, instrument: Instrument, past: Past, minutes: PastMinutes | None = None) -> None:
         """
         Args:
             instrument: what is traded.
             past: trades older than those in memory.
+            minutes: candles from before the first record; None for none.
         """
         self.instrument = instrument
         self.name = file_symbol(instrument.symbol)
         self.trades = Trades()
-        self.klines = Klines()
+        self.klines = Klines(minutes)
         self.book = Book()
         self.quote: QuoteRecord | None = None
         self.depth_id = 0
