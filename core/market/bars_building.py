@@ -1,27 +1,22 @@
 """Bars while they are made: a minute out of trades, longer ones out of minutes.
 
-Amounts are summed as decimals of the shortest repr of each number, so a volume is exactly what the venue's own decimal
-strings add up to, in whatever order the trades came. The published bar holds the float nearest to that sum.
+Amounts are summed exactly, so a volume is what the venue's own decimal strings add up to, in whatever order the trades
+came; see `core.market.amounts`. The published bar holds the float nearest to that sum.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from core import codec
 from core.contracts import OHLCVBar, TradeEvent, quote_of, timeframe_ns
 from core.handler import State
+from core.market.amounts import decimal_of, mean_price, nearest, plus, times
 
 BASE = "1m"
 BASE_NS = timeframe_ns(BASE)
 
-_SUM = Context(prec=1000)
-"""Holds every sum and product of real amounts; a context of its own, because a process may have set its decimals."""
-
-_VIEW = Context(prec=34)
-_FLOAT_MAX = Decimal(sys.float_info.max)
 _ID_DIGITS = 18
 
 
@@ -39,15 +34,15 @@ class _Sums:
 
     def count(self, volume: Decimal, turnover: Decimal, trades: int) -> None:
         """Take in amounts."""
-        self.volume = _SUM.add(self.volume, volume)
-        self.turnover = _SUM.add(self.turnover, turnover)
+        self.volume = plus(self.volume, volume)
+        self.turnover = plus(self.turnover, turnover)
         self.trade_count += trades
 
     def vwap(self) -> float | None:
         """Mean price by quantity, within the range of prices; None where nothing traded."""
         if not self.volume:
             return None
-        return min(max(float(_VIEW.divide(self.turnover, self.volume)), self.low), self.high)
+        return mean_price(self.turnover, self.volume, self.low, self.high)
 
     def bar(self, symbol: str, timeframe: str, ts_open: int, *, complete: bool, vwap: float | None) -> OHLCVBar:
         """The bar as it is published."""
@@ -60,9 +55,9 @@ class _Sums:
             self.high,
             self.low,
             self.close,
-            _amount(self.volume),
+            nearest(self.volume),
             vwap,
-            _amount(self.turnover),
+            nearest(self.turnover),
             self.trade_count,
             complete,
             currency=quote_of(symbol),
@@ -85,18 +80,18 @@ class MinuteBuilding(_Sums):
     def of(cls, trade: TradeEvent) -> MinuteBuilding:
         """Begin with a trade."""
         price, place = trade.price, _place(trade)
-        qty = _decimal(trade.qty)
-        return cls(price, price, price, price, qty, _SUM.multiply(_decimal(price), qty), 1, place, place)
+        qty = decimal_of(trade.qty)
+        return cls(price, price, price, price, qty, times(decimal_of(price), qty), 1, place, place)
 
     def add(self, trade: TradeEvent) -> None:
         """Take in one more trade; trades without ids count in the order in which they come."""
-        price, qty, place = trade.price, _decimal(trade.qty), _place(trade)
+        price, qty, place = trade.price, decimal_of(trade.qty), _place(trade)
         if place < self.first:
             self.first, self.open = place, price
         if place >= self.last:
             self.last, self.close = place, price
         self.high, self.low = max(self.high, price), min(self.low, price)
-        self.count(qty, _SUM.multiply(_decimal(price), qty), 1)
+        self.count(qty, times(decimal_of(price), qty), 1)
 
 
 @dataclass(slots=True)
@@ -121,11 +116,14 @@ class _DerivedBuilding(_Sums):
         return cls(minute.open, minute.high, minute.low, minute.close, Decimal(0), Decimal(0), 0, ts_open)
 
     def price(self, minute: OHLCVBar) -> None:
-        """Take in the prices of a minute in which something traded.
+        """Take in the prices of a minute, unless nothing traded in it while something has in this bar.
 
-        Those of a quiet one are left out: they repeat what was paid before, perhaps before this bar.
+        Those of a quiet one are left out: they repeat what was paid before, perhaps before this bar. Where nothing has
+        a volume all count, so that a series whose volumes are not known keeps its prices.
         """
-        if not self.volume:
+        if self.volume and not minute.volume:
+            return
+        if minute.volume and not self.volume:
             self.open, self.high, self.low = minute.open, minute.high, minute.low
         self.high, self.low = max(self.high, minute.high), min(self.low, minute.low)
         self.close = minute.close
@@ -134,13 +132,14 @@ class _DerivedBuilding(_Sums):
 class DerivedBars:
     """Bars of one length out of one symbol's minutes, aligned to the UTC day."""
 
-    def __init__(self, timeframe: str) -> None:
+    def __init__(self, timeframe: str, source: str = BASE) -> None:
         """
         Args:
-            timeframe: their length, whole minutes.
+            timeframe: their length, whole bars of the source.
+            source: length of the bars that they are made of.
         """
         self.timeframe = timeframe
-        self._length_ns = timeframe_ns(timeframe)
+        self._length_ns, self._source_ns = timeframe_ns(timeframe), timeframe_ns(source)
         self._building: _DerivedBuilding | None = None
 
     def add(self, minute: OHLCVBar) -> OHLCVBar | None:
@@ -153,18 +152,23 @@ class DerivedBars:
         building = self._building
         if building is None or building.ts_open != start_ns:
             building = self._building = _DerivedBuilding.at(start_ns, minute)
-        if minute.volume:
-            building.price(minute)
-        building.count(_decimal(minute.volume), _decimal(minute.turnover), minute.trade_count)
+        building.price(minute)
+        building.count(decimal_of(minute.volume), decimal_of(minute.turnover), minute.trade_count)
         building.minutes += 1
         building.complete &= minute.complete
         building.priced &= minute.vwap is not None or not minute.volume
         if minute.ts_close < start_ns + self._length_ns:
             return None
-        self._building = None
-        whole = building.complete and building.minutes * BASE_NS == self._length_ns
+        return self.end(minute.symbol)
+
+    def end(self, symbol: str) -> OHLCVBar | None:
+        """What is being built, as far as it has come, complete only if nothing is missing; None if there is nothing."""
+        building, self._building = self._building, None
+        if building is None:
+            return None
+        whole = building.complete and building.minutes * self._source_ns == self._length_ns
         vwap = building.vwap() if building.priced else None
-        return building.bar(minute.symbol, self.timeframe, start_ns, complete=whole, vwap=vwap)
+        return building.bar(symbol, self.timeframe, building.ts_open, complete=whole, vwap=vwap)
 
     def miss(self, after_ns: int, before_ns: int) -> None:
         """Trades between these times are missing; what is being built over them is not complete."""
@@ -186,12 +190,3 @@ def _place(trade: TradeEvent) -> tuple[int, int]:
     """Where a trade stands in the venue's own order."""
     number = trade.trade_id
     return trade.ts, int(number) if number.isdecimal() and len(number) <= _ID_DIGITS else 0
-
-
-def _decimal(number: float) -> Decimal:
-    return Decimal(repr(float(number)))
-
-
-def _amount(total: Decimal) -> float:
-    """The nearest float; nonsense beyond all floats counts as the largest."""
-    return float(min(total, _FLOAT_MAX))
