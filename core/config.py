@@ -24,6 +24,7 @@ from core.config_sections import (
     SERVICE_NAMES,
     Account,
     App,
+    DataSourceEntry,
     Fees,
     Paths,
     Portfolio,
@@ -63,12 +64,14 @@ class Config(Section):
     _root: Path = PrivateAttr(default=Path())
     _folder: Path = PrivateAttr(default=Path("config"))
     _entries: tuple[StrategyEntry, ...] = PrivateAttr(default=())
+    _data_sources: tuple[DataSourceEntry, ...] = PrivateAttr(default=())
 
     def model_post_init(self, context: Any) -> None:
-        """Take over where the files lie and what `config/strategies.yaml` says."""
+        """Take over where the files lie and what `config/strategies.yaml` and `config/data_sources.yaml` say."""
         if context:
             self._root, self._folder = context["root"], context["folder"]
             self._entries = tuple(context["entries"])
+            self._data_sources = tuple(context["data_sources"])
 
     @field_validator("instruments")
     @classmethod
@@ -95,6 +98,14 @@ class Config(Section):
     def kill_switch_file(self) -> Path:
         """`risk.kill_switch_file` under the root."""
         return self.root / self.risk.kill_switch_file
+
+    @property
+    def data_sources(self) -> tuple[DataSourceEntry, ...]:
+        """The entries of `config/data_sources.yaml` in their order; `core.data_source_loading` makes sources of them.
+
+        No handler decides by them, so they are in no service's part.
+        """
+        return self._data_sources
 
     @property
     def paper(self) -> PaperSettings:
@@ -131,7 +142,12 @@ def load_with_sources(
     """Read the configuration, with where each of its values was written; see `load_config`."""
     sources = read_sources(Path(path_or_root), profile, os.environ if environ is None else environ)
     layer, problems = sources.layer, sources.problems
-    context = {"root": sources.root, "folder": sources.folder, "entries": sources.entries}
+    context = {
+        "root": sources.root,
+        "folder": sources.folder,
+        "entries": sources.entries,
+        "data_sources": sources.data_source_entries,
+    }
     try:
         config = Config.model_validate(layer.values, context=context)
     except ValidationError as error:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from core.config_errors import did_you_mean, problems_of
 from core.config_layers import Layer, dotted
-from core.config_sections import StrategyEntry, StrategyFile
+from core.config_sections import DataSourceEntry, DataSourceFile, StrategyEntry, StrategyFile
 from core.config_sources import credentials_layer, environment_layer, read_layer, read_secrets
 from core.errors import ConfigError
 from core.redact import HIDDEN
@@ -21,7 +22,10 @@ PORTFOLIO_KEYS = ("portfolio", "account", "fees", "policy")
 SECRETS = "secrets.enc.yaml"
 POLICIES = "risk_policies"
 SITE = "site.yaml"
-_NOT_PROFILES = {"base", "portfolio", "secrets.enc", "site", "strategies"}
+_NOT_PROFILES = {"base", "data_sources", "portfolio", "secrets.enc", "site", "strategies"}
+
+_File = TypeVar("_File", StrategyFile, DataSourceFile)
+_Entry = TypeVar("_Entry", StrategyEntry, DataSourceEntry)
 
 
 @dataclass(slots=True)
@@ -35,6 +39,8 @@ class Sources:
         layer: all sources in one, each value with its place.
         strategies: `config/strategies.yaml`.
         entries: the entries in it.
+        data_sources: `config/data_sources.yaml`.
+        data_source_entries: the entries in it; those that there are without the file.
         problems: what is wrong so far, one line each.
     """
 
@@ -44,6 +50,8 @@ class Sources:
     layer: Layer = field(default_factory=Layer)
     strategies: Layer = field(default_factory=Layer)
     entries: list[StrategyEntry] = field(default_factory=list)
+    data_sources: Layer = field(default_factory=Layer)
+    data_source_entries: list[DataSourceEntry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def shown(self, path: Path) -> str:
@@ -63,7 +71,7 @@ def read_sources(path_or_root: Path, profile: str | None, environ: Mapping[str, 
 
     Raises:
         ConfigError: there is no base file or no such profile, or a source cannot be read. What is wrong with the
-            policy and with `config/strategies.yaml` is in `problems`.
+            policy, with `config/strategies.yaml` and with `config/data_sources.yaml` is in `problems`.
     """
     base, root = _locate(path_or_root)
     folder = base.parent
@@ -83,7 +91,10 @@ def read_sources(path_or_root: Path, profile: str | None, environ: Mapping[str, 
     sources.merge(lambda: environment_layer(environ))
     incomplete = bool(sources.problems)
     _read_policy(sources, environ)
-    _read_strategies(sources, environ)
+    sources.strategies, strategies = _read_list(sources, "strategies.yaml", StrategyFile, environ)
+    sources.entries = _each_once(strategies.strategies, "strategies", sources.strategies, sources.problems)
+    sources.data_sources, listed = _read_list(sources, "data_sources.yaml", DataSourceFile, environ)
+    sources.data_source_entries = _each_once(listed.sources, "sources", sources.data_sources, sources.problems)
     if incomplete:  # to go on would mean to complain of what stands in the files that could not be read
         raise ConfigError("\n".join(sources.problems))
     return sources
@@ -140,24 +151,30 @@ def _read_policy(sources: Sources, environ: Mapping[str, str]) -> None:
     layer.secret |= {("policy", *path) for path in policy.secret}
 
 
-def _read_strategies(sources: Sources, environ: Mapping[str, str]) -> None:
-    path = sources.folder / "strategies.yaml"
+def _read_list(sources: Sources, name: str, model: type[_File], environ: Mapping[str, str]) -> tuple[Layer, _File]:
+    """A file of entries with its places; what it holds without a word where it is missing or wrong."""
+    path, layer = sources.folder / name, Layer()
     if not path.exists():
-        return
+        return layer, model()
     try:
-        sources.strategies = read_layer(path, sources.shown(path), environ)
-        sources.entries = StrategyFile.model_validate(sources.strategies.values).strategies
+        layer = read_layer(path, sources.shown(path), environ)
+        return layer, model.model_validate(layer.values)
     except ConfigError as error:
         sources.problems += str(error).splitlines()
     except ValidationError as error:
-        sources.problems += problems_of(error, StrategyFile, sources.strategies)
+        sources.problems += problems_of(error, model, layer)
+    return layer, model()
+
+
+def _each_once(entries: list[_Entry], key: str, layer: Layer, problems: list[str]) -> list[_Entry]:
+    """The entries; an id that is there twice is noted."""
     first: dict[str, int] = {}
-    for index, entry in enumerate(sources.entries):
+    for index, entry in enumerate(entries):
         before = first.setdefault(entry.id, index)
         if before != index:
-            key = ("strategies", index, "id")
-            shown = HIDDEN if sources.strategies.is_secret(key) else repr(entry.id)
-            sources.problems.append(
-                f"{sources.strategies.origin(key)}: {dotted(key)} is {shown}, as that of strategies[{before}]; "
-                "allowed: each id once"
+            place = (key, index, "id")
+            shown = HIDDEN if layer.is_secret(place) else repr(entry.id)
+            problems.append(
+                f"{layer.origin(place)}: {dotted(place)} is {shown}, as that of {key}[{before}]; allowed: each id once"
             )
+    return entries

@@ -40,6 +40,7 @@ def _finite(value: JsonValue) -> JsonValue:
 
 
 Params = dict[str, Annotated[JsonValue, AfterValidator(_finite)]]
+ClassPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -121,7 +122,7 @@ class StrategyEntry(Section):
     """
 
     id: Annotated[str, Field(min_length=1)]
-    class_: Annotated[str, Field(alias="class", pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    class_: Annotated[ClassPath, Field(alias="class")]
     enabled: bool = True
     symbols: Annotated[list[str], Field(min_length=1)]
     events: Annotated[list[str], Field(min_length=1)]
@@ -146,6 +147,48 @@ class StrategyFile(Section):
     """The content of `config/strategies.yaml`."""
 
     strategies: list[StrategyEntry] = []
+
+
+class DataSourceEntry(Section):
+    """One source of past market data of `config/data_sources.yaml`; either `type` or `class` says what it is.
+
+    Attributes:
+        id: unique; what commands and errors call it.
+        type: "journals" for one folder of them, "datasets" for a folder of such folders.
+        class_: dotted path of a class of one's own, written `class`; see `core.data_sources.DataSourceBase`.
+        path: folder of a `type`, relative ones under the root; `paths.journal_dir` or `paths.history_dir` if missing.
+        datasets: which datasets count, the first one first; all of them, by name, if missing.
+        params: what the class is built with, as keyword arguments.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    type: Literal["journals", "datasets"] | None = None
+    class_: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")] | None = Field(
+        default=None, alias="class"
+    )
+    path: Path | None = None
+    datasets: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
+    params: Params = {}
+
+    @model_validator(mode="after")
+    def _says_what_it_is(self) -> Self:
+        if (self.type is None) == (self.class_ is None):
+            raise ValueError("exactly one of type and class")
+        only = {"path": self.type is not None, "datasets": self.type == "datasets", "params": self.class_ is not None}
+        owner = {"path": "type", "datasets": "type: datasets", "params": "class"}
+        for key, fits in only.items():
+            if getattr(self, key) and not fits:
+                raise ValueError(f"DataSourceEntry.{key} is {getattr(self, key)}; allowed: only with {owner[key]}")
+        return self
+
+
+class DataSourceFile(Section):
+    """The content of `config/data_sources.yaml`; without it, what this machine has recorded, then its datasets."""
+
+    sources: Annotated[list[DataSourceEntry], Field(min_length=1)] = [
+        DataSourceEntry(id="recorded", type="journals"),
+        DataSourceEntry(id="history", type="datasets"),
+    ]
 
 
 class Runtime(Section):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from operator import attrgetter
 
 from core.contracts import OHLCVBar, timeframe_ns
 from core.data_source import DataSource, Series
-from core.market.bars_building import DerivedBars
-from core.market.merge import merged
+from core.market.resample import resampled
+from core.market.union import united_bars
 
 _DAY_NS = timeframe_ns("1d")
 
@@ -100,14 +99,14 @@ class BarQuery:
         return resampled(self._union(self._levels[level], start_ns, end_ns), self.timeframe)
 
     def _union(self, timeframe: str, start_ns: int, end_ns: int) -> Iterator[OHLCVBar]:
-        """What the sources have of one timeframe; of two with the same opening time the one of the first source."""
-        streams = [source.bars(self.symbol, timeframe, start_ns, end_ns) for source in self._sources.values()]
-        names = [f"{name}: {timeframe} bars of {self.symbol}" for name in self._sources]
-        newest_ns = -1
-        for bar in merged(streams, attrgetter("ts_open"), names):
-            if bar.ts_open > newest_ns:
-                newest_ns = bar.ts_open
-                yield bar
+        """What the sources have of one timeframe."""
+        what = f"{timeframe} bars of {self.symbol}"
+        return united_bars(
+            {
+                f"source {name!r}, {what}": source.bars(self.symbol, timeframe, start_ns, end_ns)
+                for name, source in self._sources.items()
+            }
+        )
 
     def _newest_before(self, end_ns: int) -> int:
         """End of the newest day that has a bar before a time, by halving; the beginning of history if none has."""
@@ -123,11 +122,3 @@ class BarQuery:
     def _up(self, ns: int) -> int:
         """The next whole multiple of the length."""
         return -(-ns // self._length_ns) * self._length_ns
-
-
-def resampled(bars: Iterator[OHLCVBar], timeframe: str) -> Iterator[OHLCVBar]:
-    """Longer bars out of shorter ones."""
-    derived = DerivedBars(timeframe)
-    for bar in bars:
-        if (whole := derived.add(bar)) is not None:
-            yield whole

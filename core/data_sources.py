@@ -7,8 +7,7 @@ ns UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
 
 from core.config_errors import did_you_mean
 from core.contracts import BookEvent, CorporateAction, OHLCVBar, TickerEvent, TradeEvent
@@ -18,9 +17,7 @@ from core.data_source import Series as Series
 from core.data_source_bars import BarQuery
 from core.data_source_search import explanation
 from core.errors import ConfigError
-from core.market.merge import united_trades
-
-E = TypeVar("E", BookEvent, TickerEvent)
+from core.market.union import first_of, united_actions, united_trades
 
 
 class DataSources:
@@ -93,7 +90,7 @@ class DataSources:
         Raises:
             ConfigError: no such source.
         """
-        return _first(each.books(symbol, start_ns, end_ns) for each in self._chosen(source).values())
+        return first_of(each.books(symbol, start_ns, end_ns) for each in self._chosen(source).values())
 
     def tickers(self, symbol: str, start_ns: int, end_ns: int, *, source: str | None = None) -> Iterator[TickerEvent]:
         """Best prices of the first source that has any in the range.
@@ -101,7 +98,7 @@ class DataSources:
         Raises:
             ConfigError: no such source.
         """
-        return _first(each.tickers(symbol, start_ns, end_ns) for each in self._chosen(source).values())
+        return first_of(each.tickers(symbol, start_ns, end_ns) for each in self._chosen(source).values())
 
     def actions(self, symbol: str, *, source: str | None = None) -> tuple[CorporateAction, ...]:
         """All corporate actions of a symbol, rising; of two of one kind and moment that of the first source.
@@ -109,11 +106,7 @@ class DataSources:
         Raises:
             ConfigError: no such source.
         """
-        known: dict[tuple[int, str], CorporateAction] = {}
-        for each in self._chosen(source).values():
-            for action in each.actions(symbol):
-                known.setdefault((action.ts_effective_ns, action.kind), action)
-        return tuple(known[moment] for moment in sorted(known))
+        return united_actions(each.actions(symbol) for each in self._chosen(source).values())
 
     def find(self, symbol: str, timeframe: str, *, source: str | None = None) -> tuple[tuple[str, Series], ...]:
         """Which source has bars of a symbol that this timeframe can come from: id and series, in the sources' order.
@@ -134,12 +127,3 @@ class DataSources:
 
     def _chosen(self, source: str | None) -> Mapping[str, DataSource]:
         return self._sources if source is None else {source: self.source(source)}
-
-
-def _first(streams: Iterable[Iterator[E]]) -> Iterator[E]:
-    """The first stream that has anything."""
-    for stream in streams:
-        for event in stream:
-            yield event
-            yield from stream
-            return

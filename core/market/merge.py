@@ -8,22 +8,18 @@ would need every event to pass it one by one. Memory stays that of one block per
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from operator import itemgetter, le
+from operator import le
 from typing import Generic, TypeVar
 
-from core.contracts import TradeEvent
+from core.contracts.moments import iso
 from core.errors import DataError
 
 T = TypeVar("T")
 
 BLOCK = 512
 """Events of one stream that are read ahead: beyond it nothing gets faster, and each costs memory."""
-
-SAME_NS = 600 * 1_000_000_000
-"""How far apart two sources may have the same trade: one that was asked for after an outage came late."""
 
 
 def merged(streams: Sequence[Iterable[T]], key: Callable[[T], int], names: Sequence[str] = ()) -> Iterator[T]:
@@ -33,7 +29,7 @@ def merged(streams: Sequence[Iterable[T]], key: Callable[[T], int], names: Seque
 
     Args:
         streams: each rising by `key`; equal times are allowed.
-        key: an event's time.
+        key: an event's time, ns UTC.
         names: what an error calls each stream; its number without.
 
     Raises:
@@ -51,34 +47,6 @@ def merged(streams: Sequence[Iterable[T]], key: Callable[[T], int], names: Seque
         waiting = [each for each in waiting if each.left or each.fill()]
     for each in waiting:
         yield from each.rest()
-
-
-def united_trades(streams: Sequence[Iterable[TradeEvent]]) -> Iterator[TradeEvent]:
-    """Trades of one symbol from several sources: by time, then by the sources' order, each trade once.
-
-    A trade that came late has the time of the newest one before it, so that it keeps its place in its source. It is the
-    same as another source's if time and id are, or, without an id, time, price, quantity and side; sources that
-    have it more than `SAME_NS` apart give it twice.
-    """
-    ranked = [_ranked(rank, each) for rank, each in enumerate(streams)]
-    heard: dict[tuple[object, ...], int] = {}
-    seen: deque[tuple[int, tuple[object, ...]]] = deque()
-    for now_ns, rank, trade in merged(ranked, itemgetter(0)):
-        while seen and seen[0][0] < now_ns - SAME_NS:
-            heard.pop(seen.popleft()[1], None)
-        identity = (trade.ts, trade.trade_id or (trade.price, trade.qty, trade.side))
-        if identity not in heard:
-            seen.append((now_ns, identity))
-        if heard.setdefault(identity, rank) == rank:  # twice in one source are two trades
-            yield trade
-
-
-def _ranked(rank: int, trades: Iterable[TradeEvent]) -> Iterator[tuple[int, int, TradeEvent]]:
-    """Each trade with the newest time so far and the rank of its source."""
-    newest_ns = 0
-    for trade in trades:
-        newest_ns = max(newest_ns, trade.ts)
-        yield newest_ns, rank, trade
 
 
 class _Stream(Generic[T]):
@@ -105,7 +73,7 @@ class _Stream(Generic[T]):
         before = last + self.keys if last else self.keys
         if not all(map(le, before, before[1:])):
             at = next(at for at in range(1, len(before)) if before[at] < before[at - 1])
-            raise DataError(f"{self._name} goes back in time: {before[at]} ns comes behind {before[at - 1]} ns")
+            raise DataError(f"{self._name} goes back in time: {iso(before[at])} comes behind {iso(before[at - 1])}")
         return bool(self._block)
 
     def take(self, horizon: int, *, also_equal: bool) -> list[T]:
