@@ -11,7 +11,7 @@ repeated if they are deterministic.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from core.contracts import ConfigChanged, Event
 from core.errors import CodecError
 from core.handler import Content, Service
 from core.runner import Item, Message, Runner, item_of
+from core.warm_up import LastBars, answer, due
 
 
 class Produced(NamedTuple):
@@ -71,6 +72,7 @@ class Kernel:
         ts_ns: Callable[[int], int] = lambda seq: seq * 1000,
         *,
         priorities: Mapping[str, int] | None = None,
+        history: LastBars | None = None,
     ) -> None:
         """
         Args:
@@ -78,6 +80,7 @@ class Kernel:
             ts_ns: the sequencer's time of a number, ns UTC; never falling.
             priorities: by service name, 0 where missing. Of those that listen to an event the one with the highest
                 hears it first, and its answers come first; among equals, whoever was there first.
+            history: where handlers get the bars that they want from before the run; without it they get none.
         """
         self.runners = {f"{service.name}.main": Runner(service, f"{service.name}.main") for service in services}
         self.seq = 0
@@ -88,6 +91,7 @@ class Kernel:
         self._given = 0
         self._hearers: list[_Hearer] = []
         self._middleware: dict[Token, Middleware] = {}
+        self._history = history
         self.tokens: dict[str, Token] = {}
         for instance, runner in self.runners.items():
             token, priority = self._token(), (priorities or {}).get(runner.service.name, 0)
@@ -161,9 +165,23 @@ class Kernel:
             commit = waiting.popleft()
             for message in self._number(commit):
                 published.append(message)
+                for instance, warm_up in self._warm_ups(message):
+                    published.append(warm_up)
+                    waiting.extend(self._observed(instance, *warm_up))
                 waiting.extend(self._observed(commit.instance, *message))
                 waiting.extend(self.deliver(*message))
         return published
+
+    def _warm_ups(self, message: Message) -> Iterator[tuple[str, Message]]:
+        """What handlers want from before this line, numbered behind it and to be handed over before it."""
+        if self._history is None:
+            return
+        seq = codec.seq_of(message[1])
+        for instance, runner in tuple(self.runners.items()):
+            for need, now_ns in due(runner.handler, [message]):
+                event = answer(instance, need, self._history, now_ns, seq)
+                for warm_up in self._number(Produced(instance, [item_of(event)])):
+                    yield instance, warm_up
 
     def feed(self, source: str, events: Iterable[Event]) -> list[Message]:
         """Publish events of a source, each with everything that follows from it before the next one."""

@@ -97,17 +97,7 @@ class Runner:
 
     def _hear(self, event: Event) -> None:
         """Move the market time on to what an event of the market proves."""
-        if isinstance(event, TradeEvent):
-            heard = event.ts
-        elif isinstance(event, Watermark):
-            heard = event.market_ns
-        elif isinstance(event, (BookEvent, TickerEvent)):
-            heard = event.ts_exchange_ns
-        elif isinstance(event, OHLCVBar):
-            heard = event.ts_close
-        else:
-            return
-        self.market_ns = max(self.market_ns, heard)
+        self.market_ns = max(self.market_ns, market_time(event))
 
     def _configure(self, change: ConfigChanged) -> None:
         handler, content = self._built(change.content)
@@ -151,6 +141,17 @@ class Runner:
             self._configure(codec.from_dict(ConfigChanged, state["config"]))
         if self.handler is not None and state["handler"] is not None:
             self.handler.restore(state["handler"])
+
+
+def market_time(event: Event) -> int:
+    """The venue's time that an event proves to be reached, ns UTC; 0 for one that proves none."""
+    if isinstance(event, TradeEvent):
+        return event.ts
+    if isinstance(event, Watermark):
+        return event.market_ns
+    if isinstance(event, (BookEvent, TickerEvent)):
+        return event.ts_exchange_ns
+    return event.ts_close if isinstance(event, OHLCVBar) else 0
 
 
 def readable(raw: bytes) -> str:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from core.contracts import CancelIntent, OrderIntent, Signal
+from core.contracts import CancelIntent, OHLCVBar, OrderIntent, Signal
 from strategies.state import Stateful
 
 if TYPE_CHECKING:
@@ -27,6 +27,16 @@ class StrategyBase(Stateful, ABC):
     transient: ClassVar[frozenset[str]] = frozenset({"context", "params", "strategy_id"})
     strategy_id: str
     context: StrategyContext
+
+    def warmup(self) -> int:
+        """How many bars it wants to see before its first event, of each series that it lists with its length.
+
+        None by default. At most 5,000 come, and fewer where history has no more.
+        """
+        return 0
+
+    def on_warmup(self, bar: OHLCVBar) -> None:
+        """Learn from a bar of the past, oldest first; there is nothing to trade on, so there is nothing to return."""
 
     @abstractmethod
     def on_event(self, event: Any) -> Iterable[Wish]:

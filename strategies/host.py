@@ -22,12 +22,14 @@ from core.contracts import (
     PositionSnapshot,
     Signal,
     TradeEvent,
+    WarmUp,
     intent_id,
     signal_id,
 )
 from core.errors import ConfigError, ContractError
 from core.handler import At, Content, Service, State
 from core.ledger import PositionBook
+from core.warm_up import Need
 from strategies.hosted import HostedStrategy
 from strategies.registry import StrategyRegistry, path_of
 from strategies.settings import FILE, HostSettings, StrategyEntry, entry_from, settings_from
@@ -58,7 +60,7 @@ class StrategyHost:
         enabled = (entry for entry in settings.strategies if entry.enabled)
         self._hosted = {entry.id: self._host(entry) for entry in enabled}
         self._leaving: list[HostedStrategy] = []
-        self._unsettled = True
+        self._unsettled = self._cold = True
         self._routes: dict[Any, _Route] = {}
 
     def _host(self, entry: StrategyEntry) -> HostedStrategy:
@@ -69,18 +71,33 @@ class StrategyHost:
         positions = self._positions.setdefault(entry.id, {})
         return HostedStrategy(replace(entry, class_path=path_of(found)), found, positions, settings=self._settings)
 
+    def warm_ups(self) -> Sequence[Need]:
+        """What the strategies still want to see from before; of each series as much as who wants most."""
+        most: dict[str, Need] = {}
+        for hosted in self._hosted.values() if self._cold else ():
+            for name, need in hosted.needs().items():
+                if name not in most or most[name].bars < need.bars:
+                    most[name] = need
+        self._cold = bool(most)
+        return tuple(most.values())
+
     def on_event(self, event: Event, at: At) -> Sequence[Event]:
         """Show an event to everyone concerned and collect their wishes."""
         said: list[Event] = self._settle() if self._unsettled else []
+        if isinstance(event, WarmUp):
+            said += [failure for hosted in self._hosted.values() for failure in hosted.warm_up(event)]
+        else:
+            said += self._show(event)
+        return _numbered(said, at.seq) if said else ()
+
+    def _show(self, event: Event) -> list[Event]:
         if isinstance(event, FillEvent):
             self._apply(event)
         route = self._route(event)
         if isinstance(event, TradeEvent):
             for hosted in route.priced:
                 hosted.prices[event.symbol] = event.price
-        for hosted in route.seen:
-            said.extend(hosted.on_event(event))
-        return _numbered(said, at.seq) if said else ()
+        return [wish for hosted in route.seen for wish in hosted.on_event(event)]
 
     def _settle(self) -> list[Event]:
         """The last words of those who leave and the first of those who are new."""
@@ -127,6 +144,7 @@ class StrategyHost:
 
     def restore(self, state: State) -> None:
         """Become what `snapshot` described; under other content as the module's first lines say."""
+        self._cold = True
         self._book.restore(state["book"])
         for views in self._positions.values():
             views.clear()

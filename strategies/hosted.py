@@ -15,15 +15,18 @@ from core.contracts import (
     Event,
     FillEvent,
     Instrument,
+    OHLCVBar,
     OrderUpdate,
     PositionSnapshot,
     RiskDecision,
     Signal,
     SizingDecision,
     StrategyFailed,
+    WarmUp,
     Watermark,
 )
 from core.errors import ConfigError, ContractError
+from core.warm_up import Need
 from strategies.base import StrategyBase, Wish
 from strategies.context import StrategyContext
 from strategies.outbox import Outbox
@@ -31,6 +34,8 @@ from strategies.settings import FILE, HostSettings, StrategyEntry
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
 _ERROR_MAX = 500
+WARMUP_MAX = 5000
+"""Most bars that a strategy gets of a series; a warm-up is one line of the log."""
 _OWN = (FillEvent, OrderUpdate, RiskDecision, SizingDecision)
 _RAISED = (Exception, SystemExit)
 """Whatever a plugin raises, also one that calls `exit`: the others go on."""
@@ -55,6 +60,7 @@ class HostedStrategy:
         errors: how often it has raised since it was loaded.
         quarantined: True if it gets no more events.
         prices: last trade price by symbol, quote units per base unit.
+        warmed: by channel of bars, when the newest bar of its warm-up opened, ns UTC; -1 where it went on without.
     """
 
     def __init__(
@@ -73,12 +79,31 @@ class HostedStrategy:
         self.started = self.quarantined = False
         self.errors = 0
         self.prices: dict[str, float] = {}
+        self.warmed: dict[str, int] = {}
+        self._series = entry.series
         self._class = strategy_class
         self._settings = settings
         self._outbox = Outbox()
         prices, config = MappingProxyType(self.prices), MappingProxyType(deepcopy(entry.params))
         self._context = StrategyContext(entry.id, self._outbox, MappingProxyType(positions), prices, config)
         self._strategy = self._create()
+        self._wanted = self._warmup()
+
+    def _warmup(self) -> int:
+        """How many bars it gets of each series.
+
+        Raises:
+            ConfigError: no number of bars, or it would not look at them.
+        """
+        try:
+            wanted = self._strategy.warmup()
+        except Exception as error:
+            raise ConfigError(f"{FILE}: strategy {self.entry.id!r}: warmup() failed: {_text(error)}") from error
+        if type(wanted) is not int or wanted < 0:
+            raise ConfigError(f"{FILE}: strategy {self.entry.id!r}: warmup() is {wanted!r}; allowed: 0 or more bars")
+        if wanted and self._class.on_warmup is StrategyBase.on_warmup:
+            raise ConfigError(f"{FILE}: strategy {self.entry.id!r} asks for a warm-up; it must define on_warmup(bar)")
+        return min(wanted, WARMUP_MAX)
 
     def _create(self) -> StrategyBase:
         try:
@@ -104,12 +129,41 @@ class HostedStrategy:
     def _listed(self, event: Event) -> bool:
         return topics.covered(self.entry.events, topics.topic_of(event))
 
+    def needs(self) -> dict[str, Need]:
+        """The warm-ups that it still waits for, by channel."""
+        if not self._wanted or self.quarantined:
+            return {}
+        return {name: Need(*which, self._wanted) for name, which in self._series.items() if name not in self.warmed}
+
+    def warm_up(self, event: WarmUp) -> Sequence[Event]:
+        """Show it the newest of these bars, as many as it wants, unless it has gone on already.
+
+        What it wishes meanwhile is an error: nobody can trade on the past.
+        """
+        name = topics.MD_OHLCV.name.format(timeframe=event.timeframe, symbol=event.symbol)
+        if name not in self.needs():
+            return ()
+        self.warmed[name] = event.bars[-1].ts_open if event.bars else -1
+        try:
+            for bar in event.bars[-self._wanted :]:
+                if self._strategy.on_warmup(bar) is not None or self._outbox.filled:  # type: ignore[func-returns-value]
+                    raise ContractError("it wishes to trade in its warm-up; allowed: from its first event on")
+        except _RAISED as error:
+            return self._failed(error)
+        return ()
+
+    def _is_old(self, event: Event) -> bool:
+        """Whether a bar was part of its warm-up; one that comes before any warm-up ends the waiting for it."""
+        if not self._wanted or not isinstance(event, OHLCVBar):
+            return False
+        return event.ts_open <= self.warmed.setdefault(topics.MD_OHLCV.of(event), -1)
+
     def on_event(self, event: Event) -> Sequence[Event]:
         """Show it an event; before each second of the market see whether its memory can be written down.
 
         One that assigns what cannot be remembered would otherwise take the others' memory with it, at every start anew.
         """
-        if self.quarantined:
+        if self.quarantined or self._is_old(event):
             return ()
         try:
             if isinstance(event, Watermark):
@@ -184,6 +238,7 @@ class HostedStrategy:
             "started": self.started,
             "errors": self.errors,
             "quarantined": self.quarantined,
+            "warmed": dict(self.warmed),
             "prices": dict(self.prices),
             "state": {} if self.quarantined else self._memory(),
         }
@@ -202,6 +257,7 @@ class HostedStrategy:
         """
         self.prices.clear()
         self.prices.update({s: price for s, price in state["prices"].items() if s in self.entry.symbols})
+        self.warmed = dict(state.get("warmed", dict.fromkeys(self._series, -1)))  # one from before had none
         if state["entry"] == self.entry.to_dict():
             self.started, self.errors = state["started"], state["errors"]
             self.quarantined = state["quarantined"]
@@ -212,12 +268,15 @@ class HostedStrategy:
         elif not state["quarantined"]:
             self.started = state["started"]
             self._take_over(state["state"])
+        else:
+            self.warmed.clear()
 
     def _take_over(self, memory: Any) -> None:
         try:
             self._strategy.restore(memory)
         except _RAISED:  # that of other parameters or of other code may break a plugin in any way
             self._strategy, self.started = self._create(), False
+            self.warmed.clear()
 
 
 def _text(error: BaseException) -> str:

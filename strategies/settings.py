@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,6 +13,9 @@ from core.errors import CodecError, ConfigError
 from strategies.hints import hint
 
 FILE = "strategies.yaml"
+
+_BARS = re.compile(re.escape(topics.MD_OHLCV.name.partition("{")[0]) + r"([^.*]+)\..+")
+"""A pattern of bars that says how long they are."""
 
 ALWAYS = (
     topics.CLOCK_MARKET.pattern,
@@ -42,6 +46,18 @@ class StrategyEntry:
     events: tuple[str, ...]
     enabled: bool
     params: dict[str, Any]
+
+    @property
+    def series(self) -> dict[str, tuple[str, str]]:
+        """The bars that it hears, whose length its `events` name: symbol and timeframe by channel."""
+        named = (_BARS.fullmatch(event) for event in self.events)
+        lengths = dict.fromkeys(found[1] for found in named if found)
+        return {
+            topics.MD_OHLCV.name.format(timeframe=timeframe, symbol=symbol): (symbol, timeframe)
+            for symbol in self.symbols
+            for timeframe in lengths
+            if topics.covered(self.events, topics.MD_OHLCV.name.format(timeframe=timeframe, symbol=symbol))
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, with the file's keys."""

@@ -44,13 +44,15 @@ HOOKS: dict[type[Any], str] = {
     SizingDecision: "on_sizing",
     Watermark: "on_timer",
 }
-_NAMES = ("on_event", "on_start", "on_stop", *HOOKS.values())
+_NAMES = ("on_event", "on_start", "on_stop", "on_warmup", *HOOKS.values())
 
 
 class Strategy(StrategyBase):
     """Dispatches to the hooks that a subclass defines: `on_trade(trade)`, `on_bar(bar)`, `on_book(book)`,
     `on_ticker(ticker)`, `on_fill(fill)`, `on_order_update(update)`, `on_decision(decision)`, `on_sizing(decision)` and
     `on_timer(watermark)`.
+
+    One that defines `warmup()` and `on_warmup(bar)` sees bars from before its first event.
 
     A hook that takes a second argument gets the context. Fills, updates and decisions, the gate's and the sizer's, are
     its own only; timers are the market's seconds of its symbols. Indicators and other memory are made in `__init__`;

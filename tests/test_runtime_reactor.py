@@ -74,12 +74,12 @@ def reexecuted(lab):
 class Scripted:
     """A watch whose world is a list of words."""
 
-    before = "strat.intent"
+    before = ("strat.intent",)
 
     def __init__(self, word="open"):
         self.word, self.known, self.asked = word, None, 0
 
-    async def observe(self, before_seq):
+    async def observe(self, before_seq, coming):
         self.asked += 1
         if self.word == self.known:
             return None

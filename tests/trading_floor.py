@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from core import codec
 from core.config import content_for, load_config
 from core.contracts import Event, Resume, TradeEvent, Watermark
 from core.handler import Content
-from core.runner import item_of
+from core.runner import Message, item_of
 from core.runtime.archive import Archive
 from core.runtime.committer import Committer
 from core.sequencer.memory import MemoryCell, MemoryServer
@@ -76,12 +76,12 @@ def market(prices: Iterable[float] = ZIGZAG) -> list[Event]:
 class Open:
     """A kill switch that is clear."""
 
-    before = "strat.intent"
+    before: tuple[str, ...] = ("strat.intent",)
 
     def __init__(self) -> None:
         self.known = False
 
-    async def observe(self, before_seq: int) -> Event | None:
+    async def observe(self, before_seq: int, coming: Sequence[Message]) -> Event | None:
         return None if self.known else Resume(GATE, "clear", before_seq)
 
     def told(self, event: Event) -> None:

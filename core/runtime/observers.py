@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from core import codec
-from core.contracts import Event, Halt, Resume
+from core.contracts import Event, Halt, Resume, WarmUp
 from core.errors import NjordError
 from core.handler import Content
 from core.kill_switch import KillSwitch
+from core.runner import Message, Runner
 from core.source_code import LoadedCode, stamps
 from core.topics import STRAT_INTENT
+from core.warm_up import PATTERNS, LastBars, answer, due
 
 log = structlog.get_logger()
 
@@ -26,10 +29,15 @@ class Watch(Protocol):
         before: asked before any input of these topics is handled, and about once a second.
     """
 
-    before: str
+    before: tuple[str, ...]
 
-    async def observe(self, before_seq: int) -> Event | None:
-        """The event to commit, None if nothing has changed since the last one."""
+    async def observe(self, before_seq: int, coming: Sequence[Message]) -> Event | None:
+        """The event to commit, None if there is no more to say; asked again until then.
+
+        Args:
+            before_seq: the place in the order that it belongs to.
+            coming: the messages that will be handled next; none where it is asked because a second has passed.
+        """
         ...
 
     def told(self, event: Event) -> None:
@@ -39,7 +47,7 @@ class Watch(Protocol):
 class KillSwitchWatch:
     """Observes the kill switch for the gate."""
 
-    before = STRAT_INTENT.name
+    before: tuple[str, ...] = (STRAT_INTENT.name,)
 
     def __init__(self, instance: str, switch: KillSwitch) -> None:
         """
@@ -51,7 +59,7 @@ class KillSwitchWatch:
         self._switch = switch
         self._known: tuple[bool, str] | None = None
 
-    async def observe(self, before_seq: int) -> Event | None:
+    async def observe(self, before_seq: int, coming: Sequence[Message]) -> Event | None:
         """A Halt or Resume when the switch, or the reason for it, is not what was told last."""
         seen = await self._switch.observe()
         if (seen.tripped, seen.reason) == self._known:
@@ -64,6 +72,41 @@ class KillSwitchWatch:
         if isinstance(event, (Halt, Resume)):
             self._known = (isinstance(event, Halt), event.reason)
             log.warning("halted" if self._known[0] else "trading_allowed", reason=event.reason)
+
+
+class WarmUpWatch:
+    """Looks into history for a handler that wants bars from before its first event."""
+
+    before: tuple[str, ...] = PATTERNS
+
+    def __init__(self, runner: Callable[[], Runner], history: LastBars) -> None:
+        """
+        Args:
+            runner: who runs the handler now; a recovery puts another one in its place.
+            history: reads bars; called in a thread, because files take their time.
+        """
+        self._runner = runner
+        self._history = history
+
+    async def observe(self, before_seq: int, coming: Sequence[Message]) -> Event | None:
+        """The bars of the next series that is wanted and whose market shows itself in what is coming."""
+        runner = self._runner()
+        for need, now_ns in due(runner.handler, coming):
+            try:
+                return await asyncio.to_thread(answer, runner.instance, need, self._history, now_ns, before_seq)
+            except Exception:  # a source may be anybody's; no strategy waits for ever for a broken file
+                log.exception("warm_up_failed", symbol=need.symbol, timeframe=need.timeframe)
+                return WarmUp(runner.instance, need.symbol, need.timeframe, (), need.bars, before_seq)
+        return None
+
+    def told(self, event: Event) -> None:
+        """Say where history was too short, and what would help."""
+        if isinstance(event, WarmUp):
+            found = dict(symbol=event.symbol, timeframe=event.timeframe, bars=len(event.bars), asked=event.asked)
+            if len(event.bars) < event.asked:
+                log.warning("warm_up_incomplete", **found, hint="python -m backtest.data download, or import, has more")
+            else:
+                log.info("warmed_up", **found)
 
 
 class Settings:

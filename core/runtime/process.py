@@ -20,6 +20,7 @@ from core.config import Config, content_for
 from core.config_sections import SERVICE_NAMES
 from core.errors import ConfigError, NjordError
 from core.handler import Content, Service
+from core.journal_files import grouped
 from core.kill_switch import KillSwitch
 from core.logging import setup_json_logging
 from core.runner import Item, Runner
@@ -28,13 +29,14 @@ from core.runtime.committer import Committer
 from core.runtime.driver import Driver
 from core.runtime.health import Health
 from core.runtime.locks import InstanceLock, is_held
-from core.runtime.observers import KillSwitchWatch, Settings
+from core.runtime.observers import KillSwitchWatch, Settings, WarmUpWatch, Watch
 from core.runtime.reactor import Reactor, Timing
 from core.runtime.shell import Pulse, Shell
 from core.runtime.status import Status
 from core.runtime.systemd import Notifier
 from core.sequencer.port import Cell
 from core.sequencer.redis import RedisCell, prefixes
+from core.warm_up import LastBars
 
 log = structlog.get_logger()
 
@@ -50,11 +52,13 @@ class Extras:
         kill_switch: observe the kill switch for the handler.
         after_commit: tell others of what was committed.
         plugins: modules that a configuration names and that are loaded again when their files change.
+        history: where the handler gets the bars that it wants from before its first event.
     """
 
     kill_switch: bool = False
     after_commit: AfterCommit | None = None
     plugins: Callable[[Content], Iterable[str]] = lambda content: ()
+    history: Callable[[Config], LastBars] | None = None
 
 
 def parser(module: str, about: str | None) -> argparse.ArgumentParser:
@@ -138,7 +142,7 @@ def _make_folders(config: Config) -> None:
         NjordError: naming the key and the folder that cannot be made.
     """
     folders = {f"paths.{key}": getattr(config.paths, key) for key in ("journal_dir", "log_dir", "run_dir")}
-    if not any(config.paths.journal_dir.glob("*.*.ndjson")):
+    if not grouped(config.paths.journal_dir.glob("*.*.ndjson*")):
         folders["paths.state_dir"] = config.paths.state_dir
         folders["risk.kill_switch_file"] = config.kill_switch_file.parent
     for key, folder in folders.items():
@@ -269,10 +273,12 @@ def _reactor_shell(service: Service, config: Config, args: argparse.Namespace, e
         files=lambda: config.files,
         plugins=extras.plugins,
     )
-    watches = []
+    watches: list[Watch] = []
     if extras.kill_switch:
         switch = KillSwitch(config.kill_switch_file, config.risk.kill_switch_key, cell.get)
         watches.append(KillSwitchWatch(instance, switch))
+    if extras.history is not None:
+        watches.append(WarmUpWatch(lambda: reactor.runner, extras.history(config)))
     keys = prefixes(config.redis.cell)[0]
     tell = extras.after_commit
     reactor = Reactor(

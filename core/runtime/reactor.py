@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -213,7 +213,7 @@ class Reactor:
             self._inbox = await self._cell.subscribe((*patterns, *self._reload.topics))
             fence = (await self._cell.meta()).seq
             async for topic, line in self._history(fence, fence):
-                await self._observe_before((topic,))
+                await self._observe_before([(topic, line)])
                 header = self._next(topic, line, caught_up=False)
                 if topic == RELOAD.name:
                     await self._reload.switch(Place(topic, line, header))
@@ -231,18 +231,17 @@ class Reactor:
 
     async def _turn(self, messages: list[Message], fence: int) -> None:
         """Handle everything that has come, then look at the clock."""
-        names = {topic for topic, _ in messages} if self._watches else set()
         inputs = self._runner.inputs
-        await self._observe_before(names)
+        await self._observe_before(messages)
         for topic, line in messages:
             if topic.startswith(SHELLS):
                 await self._hear(topic, line, fence)
-                await self._observe_before(names)
+                await self._observe_before(messages)
             else:
                 self._receive(topic, line, fence)
             if len(self._outputs) >= FLUSH_ITEMS:
                 await self._flush()
-                await self._observe_before(names)  # the server may have taken its time: what was seen is old
+                await self._observe_before(messages)  # the server may have taken its time: what was seen is old
             if self._stopping or self._runner.inputs != inputs:
                 break  # what is left is read again, with what the new inputs hold
         await self._flush()
@@ -372,15 +371,15 @@ class Reactor:
             await self._flush()
             await self._record_state()
 
-    async def _observe_before(self, names: Iterable[str]) -> None:
-        """Ask the watches that must be asked before an input of these topics is handled."""
+    async def _observe_before(self, messages: Sequence[Message]) -> None:
+        """Ask the watches that must be asked before any of these inputs is handled."""
+        names = {topic for topic, _ in messages} if self._watches else set()
         for watch in self._watches:
-            if any(topics.matches(watch.before, name) for name in names):
-                await self._ask(watch)
+            if any(topics.covered(watch.before, name) for name in names):
+                await self._ask(watch, messages)
 
-    async def _ask(self, watch: Watch) -> None:
-        event = await watch.observe(self._committer.in_seq + 1)
-        if event is not None:
+    async def _ask(self, watch: Watch, coming: Sequence[Message] = ()) -> None:
+        while (event := await watch.observe(self._committer.in_seq + 1, coming)) is not None:
             await self.observe(event)
             watch.told(event)
 

@@ -75,6 +75,14 @@ class Momentum(Strategy):
         super().__init__(context)
         self.lanes = PerSymbol(lambda: _Lane(self.params))
 
+    def warmup(self) -> int:
+        """As many bars as the return looks back."""
+        return self.params.lookback_periods
+
+    def on_warmup(self, bar: OHLCVBar) -> None:
+        """Learn a close."""
+        self.lanes[bar.symbol].roc.update(bar.close)
+
     def on_trade(self, trade: TradeEvent) -> Said:
         """See a price."""
         return self._see(trade.symbol, trade.price, trade.ts)

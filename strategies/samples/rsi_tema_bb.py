@@ -80,6 +80,17 @@ class RsiTemaBb(Strategy):
         super().__init__(context)
         self.lanes = PerSymbol(lambda: _Lane(self.params))
 
+    def warmup(self) -> int:
+        """As many bars as it takes until where they began does not matter.
+
+        RSI is smoothed: its oldest changes still count, by a factor of exp(-10) after ten of its lengths.
+        """
+        return max(10 * self.params.rsi_period, 10 * self.params.tema_period, self.params.bb_period)
+
+    def on_warmup(self, bar: OHLCVBar) -> None:
+        """Learn a close."""
+        self._setup(self.lanes[bar.symbol], bar.close)
+
     def on_trade(self, trade: TradeEvent) -> Said:
         """See a price."""
         return self._see(trade.symbol, trade.price, trade.ts)

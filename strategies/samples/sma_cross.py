@@ -65,6 +65,14 @@ class SmaCross(Strategy):
         super().__init__(context)
         self.lanes = PerSymbol(lambda: _Lane(self.params))
 
+    def warmup(self) -> int:
+        """As many bars as the slow average takes."""
+        return self.params.slow
+
+    def on_warmup(self, bar: OHLCVBar) -> None:
+        """Learn a close; a cross of the past is no reason to buy."""
+        self._learn(self.lanes[bar.symbol], bar.close)
+
     def on_trade(self, trade: TradeEvent) -> Said:
         """See a price."""
         return self._see(trade.symbol, trade.price, trade.ts)
@@ -76,13 +84,16 @@ class SmaCross(Strategy):
     def _see(self, symbol: str, price: float, now_ns: int) -> Said:
         lane = self.lanes[symbol]
         lane.now_ns = now_ns
-        fast, slow = lane.fast.update(price), lane.slow.update(price)
-        if fast is None or slow is None:
-            return ()
-        crossed = lane.cross.update(fast, slow)
+        crossed = self._learn(lane, price)
         if crossed:
             lane.wants_in = crossed > 0
-        return () if lane.order.busy else self._act(symbol, lane)
+        return () if crossed is None or lane.order.busy else self._act(symbol, lane)
+
+    @staticmethod
+    def _learn(lane: _Lane, price: float) -> int | None:
+        """Update the averages: 1 for a cross up, -1 for one down, 0 for none, None before they are ready."""
+        fast, slow = lane.fast.update(price), lane.slow.update(price)
+        return None if fast is None or slow is None else lane.cross.update(fast, slow)
 
     def _act(self, symbol: str, lane: _Lane) -> Said:
         held = self.held(symbol)

@@ -61,6 +61,14 @@ class TrendlineBreak(Strategy):
         super().__init__(context)
         self.lanes = PerSymbol(lambda: _Lane(self.params))
 
+    def warmup(self) -> int:
+        """As many bars as the line is fitted to, and one to be compared with it."""
+        return self.params.lookback_periods + 1
+
+    def on_warmup(self, bar: OHLCVBar) -> None:
+        """Learn a close; a break of the past is no reason to trade."""
+        self._learn(self.lanes[bar.symbol], bar.close)
+
     def on_trade(self, trade: TradeEvent) -> Said:
         """See a price."""
         return self._see(trade.symbol, trade.price)
@@ -71,13 +79,17 @@ class TrendlineBreak(Strategy):
 
     def _see(self, symbol: str, price: float) -> Said:
         lane = self.lanes[symbol]
-        side = self._side(lane.window, price)
-        lane.window.push(price)
-        before, lane.side = lane.side, side
+        before, side = lane.side, self._learn(lane, price)
         if side == before or side == 0:
             return ()
         trade = self.buy if side > 0 else self.sell
         return (trade(symbol, self.params.qty),)
+
+    def _learn(self, lane: _Lane, price: float) -> int:
+        """Take in a price; the side of the line before it that it is on."""
+        lane.side = self._side(lane.window, price)
+        lane.window.push(price)
+        return lane.side
 
     def _side(self, window: Window, price: float) -> int:
         """1 above the band around the line, -1 below it, 0 inside or before the window is full."""
