@@ -121,6 +121,13 @@ TOPIC_OF_EVENT = {topic.event: topic for topic in TOPICS}
 INGEST = MD_TRADES.owner
 """The service of which there is one instance per symbol."""
 
+REPLAY = "replay_engine"
+"""The service that publishes recorded market data in the place of those that made them."""
+
+REPLAY_BARS = f"{REPLAY}.main"
+REPLAY_TICKS = f"{REPLAY}.ticks"
+"""Its instances: one that publishes bars, perhaps with other data, and one that leaves bars to the aggregator."""
+
 STRAY_OWNER = "risk_engine"
 """Journals what anybody publishes on a name that is not in this file, or whose owner has never run in the cell."""
 
@@ -204,7 +211,8 @@ def covered(patterns: Iterable[str], name: str) -> bool:
 def owns(instance: str, name: str) -> bool:
     """Whether this instance writes the journal of this channel.
 
-    Market data of a symbol belongs to the ingest instance of that symbol; see `ingest_of`.
+    Market data of a symbol belongs to the ingest instance of that symbol (see `ingest_of`), where they are replayed to
+    the replay. No two owners of a channel ever run at a time: who replays holds the leases of those whose place it takes.
     """
     service = instance.partition(".")[0]
     topic = find(name)
@@ -213,6 +221,8 @@ def owns(instance: str, name: str) -> bool:
     fields = topic.regex.fullmatch(name)
     if topic.owner == "*":
         return fields is not None and fields["instance"] == instance
+    if service == REPLAY:
+        return topic.owner == INGEST or (topic is MD_OHLCV and instance == REPLAY_BARS)
     if topic.owner != service:
         return False
     return service != INGEST or fields is None or instance == ingest_of(fields["symbol"])
@@ -225,6 +235,15 @@ def ingest_of(symbol: str) -> str:
     'md_ingest.BTCUSDT'
     """
     return f"{INGEST}.{file_symbol(symbol)}"
+
+
+def feeds(instance: str) -> bool:
+    """Whether an instance is a source: it publishes the market and hears nothing.
+
+    >>> feeds("md_ingest.BTCUSDT"), feeds("risk_engine.main")
+    (True, False)
+    """
+    return instance.partition(".")[0] in (INGEST, REPLAY)
 
 
 def observations_of(instance: str) -> frozenset[str]:

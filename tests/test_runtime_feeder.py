@@ -160,7 +160,7 @@ async def test_a_source_that_cannot_be_opened_ends_the_process_with_the_reason(t
 
 async def test_at_full_speed_it_waits_for_the_slowest_service(tmp_path, monkeypatch):
     """A registered service that handles nothing holds the source back until it has caught up."""
-    monkeypatch.setattr("core.runtime.feeder.LAG_EVERY", 1)
+    monkeypatch.setattr("core.runtime.publishing.LAG_EVERY", 1)
     server = MemoryServer()
     slow = FaultyCell(server)
     await slow.connect()
@@ -196,7 +196,7 @@ class Unheard:
 
 async def test_at_full_speed_lines_that_no_service_hears_hold_nobody_up(tmp_path, monkeypatch):
     """A capture full of broken lines ends: a service does not move on by what it does not hear."""
-    monkeypatch.setattr("core.runtime.feeder.LAG_EVERY", 1)
+    monkeypatch.setattr("core.runtime.publishing.LAG_EVERY", 1)
     server = MemoryServer()
     idle = FaultyCell(server)
     await idle.connect()

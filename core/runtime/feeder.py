@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from contextlib import suppress
-
 import structlog
 
 from core import codec
-from core.contracts import DeadLetter, Event, SessionStarted, Watermark
+from core.contracts import DeadLetter, Event, SessionStarted
 from core.market.source import TAIL_LENGTHS, Tails
-from core.runner import Message, item_of
+from core.runner import item_of
 from core.runtime.committer import Committer
 from core.runtime.intake import Intake
+from core.runtime.publishing import BATCH, Publishing
 from core.runtime.status import Status
 from core.sequencer.port import Cell
 from core.sequencer.records import Lease
-from core.topics import INGEST, TOPIC_OF_EVENT
-
-BATCH = 100
-SLEEP_MAX_S = 0.2
-LAG_EVERY = 1000
-STATE_EVERY_S = 1.0
+from core.topics import TOPIC_OF_EVENT
 
 log = structlog.get_logger()
 
 
-class Feeder:
+class Feeder(Publishing):
     """The driver of a source."""
 
     def __init__(
@@ -49,35 +41,17 @@ class Feeder:
             status: what it says of itself.
             lag_max: an unpaced source waits while any service is more events behind the last watermark than this.
         """
-        self._cell, self._intake, self._committer, self._status = cell, intake, committer, status
-        self._symbol, self._lag_max = symbol, lag_max
+        super().__init__(cell, committer, status=status, lag_max=lag_max)
+        self._intake = intake
+        self._symbol = symbol
         self._batch: list[Event] = []
-        self._stopping = self._current = False
-        self._since_look = self._marked = 0
-        self._state_due = 0.0
-        self._wake = asyncio.Event()
-
-    @property
-    def last_seen(self) -> Message | None:
-        """A source reads nothing."""
-        return None
-
-    def stop(self) -> None:
-        """Commit what is at hand and leave."""
-        self._stopping = True
-        self._wake.set()
-
-    def reload(self) -> None:
-        """A source has no configuration that could change."""
-
-    def nudge(self) -> None:
-        """Nothing waits for the clock but the pace, which wakes by itself."""
+        self._current = False
 
     async def recover(self, lease: Lease, seq: int) -> None:
         """Go on behind what was published: fold the newest events of the own topics."""
         replayed = await self._fold()
         started = SessionStarted(self._committer.instance, self._committer.host, replayed, False)
-        await self._commit([started])
+        await self._publish([item_of(started)])
         log.info("recovered", trades=replayed, seq=seq)
 
     async def _fold(self) -> int:
@@ -111,50 +85,15 @@ class Feeder:
                 if self._batch:
                     batch, self._batch = self._batch, []
                     self._report(batch)
-                    await self._commit(batch)
-                    await self._let_them_catch_up(len(batch))
+                    await self._publish([item_of(event) for event in batch])
+                    if not self._intake.paced:
+                        await self._let_them_catch_up(len(batch))
                 elif not self._intake.finished:
                     await self._sleep(delay_s)
-        await self._commit([])
+        await self._publish([])
 
     def _report(self, batch: list[Event]) -> None:
         for event in batch:
             if isinstance(event, DeadLetter):
                 self._status.dead_letters += 1
                 log.warning("dead_letter", topic=event.topic, error=event.error)
-
-    async def _commit(self, events: list[Event]) -> None:
-        now = time.monotonic()
-        state = b"{}" if now >= self._state_due or not events else None
-        if state is not None:
-            # The position of a source is its own last line, and its empty memory says that it needs no older one.
-            self._committer.in_seq, self._state_due = self._committer.seen, now + STATE_EVERY_S
-        await self._committer.commit([item_of(event) for event in events], state)
-        for before_last, event in enumerate(reversed(events)):
-            if isinstance(event, Watermark):
-                self._marked = self._committer.seen - before_last
-                break
-        self._status.seq, self._status.commits = self._committer.seen, self._committer.commits
-
-    async def _let_them_catch_up(self, published: int) -> None:
-        """At full speed, go no faster than the slowest service.
-
-        Measured from the last watermark, which every service hears: by what it does not hear nobody moves on.
-        """
-        self._since_look += published
-        if self._intake.paced or self._since_look < LAG_EVERY:
-            return
-        self._since_look = 0
-        while not self._stopping:
-            positions = await self._cell.held_positions()
-            services = [seq for name, seq in positions.items() if not name.startswith(INGEST + ".")]
-            behind = self._marked - min(services, default=self._marked)
-            if behind <= self._lag_max:
-                return
-            await self._sleep(0.002)
-
-    async def _sleep(self, seconds: float) -> None:
-        """Wait, but not past a `stop`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(seconds, SLEEP_MAX_S)):
-                await self._wake.wait()
