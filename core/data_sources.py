@@ -101,7 +101,7 @@ class DataSources:
         return first_of(each.tickers(symbol, start_ns, end_ns) for each in self._chosen(source).values())
 
     def actions(self, symbol: str, *, source: str | None = None) -> tuple[CorporateAction, ...]:
-        """All corporate actions of a symbol, rising; of two of one kind and moment that of the first source.
+        """All corporate actions of a symbol, rising; those of one kind and moment from the first source that has any.
 
         Raises:
             ConfigError: no such source.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from operator import itemgetter
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.contracts import CorporateAction, OHLCVBar, TradeEvent
+from core.contracts.enums import ActionKind
 from core.errors import DataError
 from core.market import merge
 from core.market.merge import BLOCK, merged
@@ -116,13 +118,17 @@ def test_a_late_trade_keeps_its_place() -> None:
     ]
 
 
+def action(ts: int, kind: ActionKind, number: str) -> CorporateAction:
+    """A split of a ratio or a dividend of an amount."""
+    ratio, amount = (Decimal(number), Decimal(0)) if kind == "split" else (Decimal(1), Decimal(number))
+    return CorporateAction("AAPL/USD", kind, ts, ratio, amount)
+
+
 def test_actions_of_several_sources() -> None:
-    """By time; a split that two sources know is the first one's, a dividend at the same moment stays."""
-    split = CorporateAction("AAPL/USD", "split", 20, ratio="4")  # type: ignore[arg-type]  # a text is read as Decimal
-    other = CorporateAction("AAPL/USD", "split", 20, ratio="5")  # type: ignore[arg-type]
-    dividend = CorporateAction("AAPL/USD", "dividend", 20, amount="0.5")  # type: ignore[arg-type]
-    early = CorporateAction("AAPL/USD", "dividend", 10, amount="0.4")  # type: ignore[arg-type]
-    assert united_actions([[split], [early, other, dividend]]) == (early, dividend, split)
+    """By time; a split that two sources know is the first one's, and so are two dividends of one day, both of them."""
+    one = [action(20, "split", "4"), action(30, "dividend", "0.5"), action(30, "dividend", "0.1")]
+    two = [action(10, "dividend", "0.4"), action(20, "split", "5"), action(20, "dividend", "1"), one[1]]
+    assert united_actions([one, two]) == (two[0], two[2], *one)
 
 
 def test_the_first_stream_that_has_anything() -> None:

@@ -61,12 +61,17 @@ def _ranked(rank: int, trades: Iterable[TradeEvent]) -> Iterator[tuple[int, int,
 
 
 def united_actions(lists: Iterable[Iterable[CorporateAction]]) -> tuple[CorporateAction, ...]:
-    """Corporate actions of one symbol, rising by time; of two of one kind and moment that of the first source."""
-    known: dict[tuple[int, str], CorporateAction] = {}
-    for actions in lists:
+    """Corporate actions of one symbol, rising by time; those of one kind and moment from the first source that has any.
+
+    There may be several: a company may pay two dividends on one day.
+    """
+    groups: dict[tuple[int, str], tuple[int, list[CorporateAction]]] = {}
+    for rank, actions in enumerate(lists):
         for action in actions:
-            known.setdefault((action.ts_effective_ns, action.kind), action)
-    return tuple(known[moment] for moment in sorted(known))
+            first, group = groups.setdefault((action.ts_effective_ns, action.kind), (rank, []))
+            if first == rank:
+                group.append(action)
+    return tuple(action for moment in sorted(groups) for action in groups[moment][1])
 
 
 def first_of(streams: Iterable[Iterator[T]]) -> Iterator[T]:
