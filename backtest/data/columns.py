@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 PRICES = ("open", "high", "low", "close")
-_DTYPES: dict[str, type[Any]] = {"ts_open": np.int64, "trade_count": np.int64, "complete": np.bool_}
+DTYPES: dict[str, type[Any]] = {"ts_open": np.int64, "trade_count": np.int64, "complete": np.bool_}
 """Of the columns that are not float64."""
 
 
@@ -121,6 +121,11 @@ class BarColumns:
             currency=like.currency if like else None,
         )
 
+    @classmethod
+    def empty(cls, symbol: str, timeframe: str) -> Self:
+        """No bars of a series."""
+        return cls.of(symbol, timeframe, dict.fromkeys(("ts_open", *PRICES), ()))
+
     def __getitem__(self, rows: slice | Ints | Flags) -> Self:
         """Some of the bars: a slice, a mask or rising positions."""
         return replace(self, **{name: getattr(self, name)[rows] for name in ARRAYS})
@@ -186,11 +191,11 @@ ARRAYS: tuple[str, ...] = tuple(
 )
 """Names of the array columns, in their order."""
 
-_DEFAULTS = {"volume": 0.0, "vwap": np.nan, "turnover": 0.0, "trade_count": 0, "complete": True}
+DEFAULTS = {"volume": 0.0, "vwap": np.nan, "turnover": 0.0, "trade_count": 0, "complete": True}
 
 
 def _array(name: str, values: Any, size: int) -> NDArray[Any]:
-    dtype = _DTYPES.get(name, np.float64)
+    dtype = DTYPES.get(name, np.float64)
     if values is None:
-        return np.full(size, _DEFAULTS.get(name, 1.0), dtype)
+        return np.full(size, DEFAULTS.get(name, 1.0), dtype)
     return np.ascontiguousarray(values, dtype)

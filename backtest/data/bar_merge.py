@@ -1,0 +1,59 @@
+"""Bars added to bars, as columns."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backtest.data.columns import ARRAYS, DEFAULTS, PRICES, BarColumns
+from backtest.data.merging import Conflict, Decided, Matched, decide, same_values, spelled
+
+_SHOWN = (*PRICES, "volume")
+_MAY_BE_UNKNOWN = ("vwap", "turnover", "trade_count")
+
+
+def merge_bars(old: BarColumns, new: BarColumns, conflict: Conflict) -> tuple[BarColumns, Decided]:
+    """Both together, and what was decided.
+
+    Raises:
+        DataError: bars of one time differ and `conflict` is "refuse".
+        ConfigError: `conflict` is none.
+    """
+    matched = _match(old, new)
+
+    def named(row: int) -> str:
+        was, now = (
+            [getattr(columns, name)[at].item() for name in _SHOWN]
+            for columns, at in ((old, matched.old[row]), (new, row))
+        )
+        return spelled(int(new.ts_open[row]), was, now)
+
+    decided = decide(matched, conflict, named)
+    stays = np.ones(len(old), np.bool_)
+    stays[decided.drop] = False
+    taken, kept = new[decided.take], old[stays]
+    order = np.argsort(np.concatenate((kept.ts_open, taken.ts_open)), kind="stable")
+    arrays = {name: np.concatenate((getattr(kept, name), getattr(taken, name)))[order] for name in ARRAYS}
+    merged = BarColumns.of(
+        new.symbol, new.timeframe, arrays, asset_class=new.asset_class, currency=new.currency
+    )  # fmt: skip
+    return merged, decided
+
+
+def _match(old: BarColumns, new: BarColumns) -> Matched:
+    if not len(old):
+        nothing = np.zeros(len(new), np.bool_)
+        return Matched(np.full(len(new), -1, np.int64), nothing, nothing)
+    at = np.searchsorted(old.ts_open, new.ts_open)
+    at[at == len(old)] = 0
+    agrees = np.ones(len(new), np.bool_)
+    equal = np.ones(len(new), np.bool_)
+    for name in ARRAYS:
+        was, now = getattr(old, name)[at], getattr(new, name)
+        same = same_values(was, now)
+        equal &= same
+        if name in _MAY_BE_UNKNOWN:
+            unknown = np.full(len(new), DEFAULTS[name], now.dtype)
+            same = same | same_values(was, unknown) | same_values(now, unknown)
+        agrees &= same
+    there = old.ts_open[at] == new.ts_open
+    return Matched(np.where(there, at, -1), agrees, equal)

@@ -1,0 +1,207 @@
+"""Bars of journals as columns, from an Arrow file beside them that makes and repairs itself.
+
+The journals are the truth. `<folder>/.cache/` holds what their finished files said when they were last read; a file
+that has changed since, by name, size or time of change, is read again, the rest is taken over. The file that is being
+written is always read. Everything in `.cache/` may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backtest.data.cache_file import FOLDER, Cached, CacheFile, Source
+from backtest.data.columns import ARRAYS, BarColumns
+from backtest.data.days import FOREVER
+from backtest.data.merging import same_values
+from backtest.data.parsing import Arrays, FileBars, file_bars, shown
+from backtest.data.series import BARS, Series
+from core.contracts.moments import iso
+from core.errors import JournalError
+from core.journal_files import JournalFile, files_of
+
+__all__ = ["CacheInfo", "cache_info", "cached_bars", "drop_cache"]
+
+_TRIES = 20
+"""How often a folder is listed again because its files were rotated or compressed meanwhile."""
+
+
+def cached_bars(
+    folder: Path, symbol: str, timeframe: str, start_ns: int = 0, end_ns: int = FOREVER
+) -> BarColumns:  # fmt: skip
+    """The bars of a series that open in `[start_ns, end_ns)`, oldest first; none where there are none.
+
+    Columns come straight from the mapped file where they can: they cannot be written to. Without the right to write
+    beside the journals everything is read from them, each time.
+
+    Args:
+        folder: holds journals; a dataset's, or that of a running system.
+        symbol: ccxt unified symbol; lines of another one in the same file are left out.
+        timeframe: of the bars.
+        start_ns: ns UTC.
+        end_ns: ns UTC.
+
+    Raises:
+        ContractError: the timeframe is none.
+        JournalError: a file is broken, or two files say different things of one moment; names files and lines.
+    """
+    series = Series(BARS, symbol, timeframe)
+    for _ in range(_TRIES):
+        files = files_of(folder, series.journal)
+        try:
+            cached = _finished(folder, series, [file for file in files if not file.active])
+            live = [file_bars(file.path, symbol, timeframe) for file in files if file.active]
+        except FileNotFoundError:  # compressed, rotated or taken away since the folder was listed
+            continue
+        if not live or [file.age for file in files_of(folder, series.journal)] == [file.age for file in files]:
+            return _columns(series, cached, live).between(start_ns, end_ns)
+    raise JournalError(f"{folder}: the files of {series} changed {_TRIES} times while they were read")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInfo:
+    """One cache file.
+
+    Attributes:
+        path: where it is.
+        symbol: of its series; empty if the file is of another format and will be made anew.
+        timeframe: likewise.
+        size: bytes.
+        rows: how many bars.
+        sources: how many journal files it was made of.
+        stale: how many of the journal's files have changed, are new or are gone since.
+        first_ns: time of the first bar, ns UTC; 0 without bars.
+        last_ns: time of the last bar, ns UTC; 0 without bars.
+    """
+
+    path: Path
+    symbol: str
+    timeframe: str
+    size: int
+    rows: int
+    sources: int
+    stale: int
+    first_ns: int
+    last_ns: int
+
+
+def cache_info(folder: Path) -> list[CacheInfo]:
+    """What is cached of a folder, by file name; nothing is made or changed."""
+    return [_info(folder, path) for path in sorted((folder / FOLDER).glob("*.arrow"))]
+
+
+def drop_cache(folder: Path) -> int:
+    """Delete what is cached of a folder, also what an interrupted write has left; how many files that were.
+
+    Raises:
+        JournalError: the folder refuses.
+    """
+    count = 0
+    try:
+        for path in sorted((folder / FOLDER).glob("*")):
+            path.unlink(missing_ok=True)
+            count += 1
+    except OSError as error:
+        raise JournalError(f"{folder / FOLDER} cannot be emptied: {error}") from None
+    return count
+
+
+def _info(folder: Path, path: Path) -> CacheInfo:
+    size = path.stat().st_size
+    cached = CacheFile.at(path).read()
+    if cached is None:
+        return CacheInfo(path, "", "", size, 0, 0, 0, 0, 0)
+    series = cached.series
+    there = {_stat(file) for file in files_of(folder, series.journal) if not file.active}
+    stale = len(there.symmetric_difference(source.seen for source in cached.sources))
+    opens = cached.arrays["ts_open"]
+    first, last = (int(opens.min()), int(opens.max())) if len(opens) else (0, 0)
+    return CacheInfo(
+        path, series.symbol, series.timeframe, size, len(opens), len(cached.sources), stale, first, last
+    )  # fmt: skip
+
+
+def _finished(folder: Path, series: Series, files: list[JournalFile]) -> Cached:
+    """The finished files' bars, file by file; from the cache as far as it is right, which it is afterwards.
+
+    Raises:
+        FileNotFoundError: a file has gone.
+        JournalError: a file is broken.
+    """
+    store = CacheFile(folder, series)
+    old = store.read()
+    seen = [_stat(file) for file in files]
+    if old is not None and [source.seen for source in old.sources] == seen:
+        return old
+    known = dict(old.parts()) if old is not None else {}
+    sources: list[Source] = []
+    parts: list[Arrays] = []
+    for file, (name, size, changed_ns) in zip(files, seen, strict=True):
+        if old is not None and (name, size, changed_ns) in known:
+            source, rows = known[name, size, changed_ns]
+            part = {each: array[rows] for each, array in old.arrays.items()}
+        else:
+            read = file_bars(file.path, series.symbol, series.timeframe)
+            part = read.arrays
+            source = Source(name, size, changed_ns, len(part["ts_open"]), read.asset_class, read.currency)
+        sources.append(source)
+        parts.append(part)
+    made = Cached(series, tuple(sources), _concatenated(parts))
+    if sources or old is not None:
+        store.write(made)
+    return made
+
+
+def _stat(file: JournalFile) -> tuple[str, int, int]:
+    """Raises FileNotFoundError: the file has gone."""
+    stat = file.path.stat()
+    return file.path.name, stat.st_size, stat.st_mtime_ns
+
+
+def _columns(series: Series, cached: Cached, live: list[FileBars]) -> BarColumns:
+    arrays = cached.arrays
+    if any(len(read.arrays["ts_open"]) for read in live):
+        arrays = _concatenated([arrays, *(read.arrays for read in live)])
+    if not cached.rising or live:
+        arrays = _in_order(series, arrays)
+    words = [(source.asset_class, source.currency) for source in cached.sources]
+    words += [(read.asset_class, read.currency) for read in live]
+    asset_class = next((word for word, _ in reversed(words) if word), "crypto")
+    currency = next((word for _, word in reversed(words) if word), series.quote)
+    return BarColumns(series.symbol, series.timeframe, **arrays, asset_class=asset_class, currency=currency)
+
+
+def _in_order(series: Series, arrays: Arrays) -> Arrays:
+    """Rising by time; what several files say alike is there once.
+
+    Raises:
+        JournalError: they say different things of one moment.
+    """
+    opens = arrays["ts_open"]
+    if (np.diff(opens) > 0).all():
+        return arrays
+    order = np.argsort(opens, kind="stable")
+    ordered = {name: array[order] for name, array in arrays.items()}
+    again = np.flatnonzero(np.diff(ordered["ts_open"]) == 0) + 1
+    equal = np.ones(len(again), np.bool_)
+    for array in ordered.values():
+        equal &= same_values(array[again - 1], array[again])
+    if not equal.all():
+        row = int(again[int(np.argmin(equal))])
+        raise JournalError(
+            f"{series.journal}: two files hold different {series} of {iso(int(ordered['ts_open'][row]))}: "
+            f"{shown(ordered, row - 1)}, and {shown(ordered, row)}"
+        )
+    keep = np.ones(len(opens), np.bool_)
+    keep[again] = False
+    return {name: array[keep] for name, array in ordered.items()}
+
+
+def _concatenated(parts: list[Arrays]) -> dict[str, Any]:
+    if not parts:
+        empty = BarColumns.empty("-", "1m")
+        return {name: getattr(empty, name) for name in ARRAYS}
+    return {name: np.concatenate([part[name] for part in parts]) for name in ARRAYS}
