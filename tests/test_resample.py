@@ -32,9 +32,9 @@ BTC = "BTC/USDT"
 def bar(minute, prices, volume, **rest):
     """A minute, counted from noon; `prices` is one price or open, high, low, close."""
     ts_open = NOON + minute * MINUTE
-    four = prices if isinstance(prices, tuple) else (prices,) * 4
+    first, high, low, last = map(float, prices if isinstance(prices, tuple) else (prices,) * 4)
     given = {"currency": "USDT", **rest}
-    return OHLCVBar(BTC, "1m", ts_open, ts_open + MINUTE, *map(float, four), volume, **given)
+    return OHLCVBar(BTC, "1m", ts_open, ts_open + MINUTE, first, high, low, last, volume, **given)
 
 
 def both(minutes, timeframe, **how):
@@ -120,7 +120,7 @@ def test_any_length_makes_any_longer_one():
 @pytest.mark.parametrize(("source", "timeframe"), [("5m", "1m"), ("1h", "1m"), ("10m", "15m"), ("4h", "6h")])
 def test_it_refuses_to_invent_shorter_bars_or_to_cut_them(source, timeframe):
     """No minutes out of five; no quarters of an hour out of ten minutes."""
-    columns = BarColumns.of(BTC, source, dict.fromkeys(("ts_open", "open", "high", "low", "close"), [1]))
+    columns = BarColumns.of(BTC, source, {name: [1] for name in ("ts_open", "open", "high", "low", "close")})
     for make in (lambda: resample(columns, timeframe), lambda: list(resampled(columns.bars(), timeframe))):
         with pytest.raises(ContractError, match=f"bars of {source} make no bars of {timeframe}; allowed"):
             make()
@@ -218,9 +218,8 @@ def test_arrays_stream_and_the_live_handler_agree_to_the_last_bit(minutes, timef
 def rows_of(name):
     """A table of bars: times, and prices and volumes by name."""
     path = DATA / "ohlcv" / "raw" / name
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as lines:
-        rows = list(csv.reader(lines))
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows = list(csv.reader(text.decode().splitlines()))
     return {name: np.array([row[place] for row in rows[1:]], float) for place, name in enumerate(rows[0])}
 
 
@@ -275,7 +274,7 @@ def test_invented_minutes_give_back_the_real_bars_they_were_made_in():
 
 @RECORDED
 def test_a_real_day_of_minutes_is_a_day():
-    """1,440 minutes of 2025-05-20: the first one's open, the last one's close, the extremes, and the sum in decimals."""
+    """1,440 minutes of 2025-05-20: the first's open, the last's close, the extremes, and the sum in decimals."""
     minutes = journal("spot_1m", "BTCUSDT", ["20250520"])
     (made,) = both(minutes, "1d")
     assert len(minutes) == 1440
@@ -299,11 +298,11 @@ def test_trades_become_minutes_become_the_exchange_s_five_minutes():
     with (DATA / "reference" / "trades_to_klines_BTC" / "klines_1m.csv").open() as lines:
         rows = {int(row["ts_open"]): row for row in csv.DictReader(lines)}
     names = ("open", "high", "low", "close", "volume")
-    real = [
-        OHLCVBar(BTC, "1m", ts_open, ts_open + MINUTE, *(float(row[name]) for name in names), currency="USDT")
-        for ts_open, row in sorted(rows.items())
-    ]
-    building = {}
+    real = []
+    for ts_open, row in sorted(rows.items()):
+        first, high, low, last, volume = (float(row[name]) for name in names)
+        real.append(OHLCVBar(BTC, "1m", ts_open, ts_open + MINUTE, first, high, low, last, volume, currency="USDT"))
+    building: dict[int, MinuteBuilding] = {}
     for line in gzip.decompress((DATA / "trades" / "md.trades.BTCUSDT.ndjson.gz").read_bytes()).splitlines():
         trade = codec.decode(line, TradeEvent)
         start = trade.ts - trade.ts % MINUTE
