@@ -99,6 +99,9 @@ status: $(STAMP) ## the cell on the Redis server: open or not, and who is in it
 journal: ## follow the journals
 	tail -n 1 -F var/log/njord/*.ndjson
 
+compress: $(STAMP) ## compress the journals and logs of finished days [RETENTION=1 also moves and deletes what is old, DRY=1]
+	@$(BIN)/python -m scripts.compress_journals $(PLACE) $(if $(RETENTION),--retention) $(if $(DRY),--dry-run)
+
 install-systemd: $(STAMP) ## units, configuration and the command `njord` of a server, as root [DESTDIR=folder]
 	DESTDIR="$(DESTDIR)" deploy/install.sh
 
@@ -137,5 +140,5 @@ chaos: $(STAMP) ## kill everything at random, lose nothing [SECONDS=600]
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS)
 
 .PHONY: help venv install setup lock run run-sim run-md run-bars run-strat run-risk run-paper run-portfolio \
-	run-kill-trip run-kill-clear check-kill check-config status journal install-systemd fmt lint type unit \
+	run-kill-trip run-kill-clear check-kill check-config status journal compress install-systemd fmt lint type unit \
 	test pre-commit schemas bench chaos

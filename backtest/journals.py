@@ -11,7 +11,9 @@ from typing import NamedTuple
 from core import codec, topics
 from core.contracts import Event
 from core.errors import CodecError, ConfigError
-from core.journal import is_line, read_lines
+from core.journal import is_line
+from core.journal_files import journals_in
+from core.journal_lines import journal_lines
 
 FINDINGS_MAX = 1000
 
@@ -51,7 +53,7 @@ class Record:
     Attributes:
         lines: by number.
         findings: holes, doubles, broken lines and breaks of order.
-        files: how many journals were read.
+        files: how many files were read.
     """
 
     lines: list[Line] = field(default_factory=list)
@@ -60,7 +62,7 @@ class Record:
 
 
 def read_record(directories: Iterable[Path]) -> Record:
-    """Read every journal of some folders; the same line in two folders counts once.
+    """Read every journal of some folders, with its files of earlier days; the same line in two folders counts once.
 
     Raises:
         ConfigError: a folder is missing, or none of them holds a journal.
@@ -70,10 +72,9 @@ def read_record(directories: Iterable[Path]) -> Record:
     for directory in directories:
         if not directory.is_dir():
             raise ConfigError(f"{directory}: there is no such folder; give the one that holds the journals")
-        for path in sorted(directory.glob("*.ndjson")):
-            if path.name != "app.ndjson":
-                record.files += 1
-                _read_file(path, union, record)
+        for journal, files in journals_in(directory).items():
+            record.files += len(files)
+            _read_journal(directory, journal, union, record)
     if not union:
         named = ", ".join(map(str, directories))
         raise ConfigError(f"{named}: no journal holds a line")
@@ -84,10 +85,10 @@ def read_record(directories: Iterable[Path]) -> Record:
     return record
 
 
-def _read_file(path: Path, union: dict[int, Line], record: Record) -> None:
+def _read_journal(directory: Path, journal: str, union: dict[int, Line], record: Record) -> None:
     last = 0
-    for number, raw in enumerate(read_lines(path), 1):
-        line = _parse(path, raw)
+    for path, number, raw in journal_lines(directory, journal):
+        line = _parse(journal, raw)
         if line is None:
             record.findings.append(Finding(last, path.name, f"line {number} cannot be read"))
             continue
@@ -101,14 +102,14 @@ def _read_file(path: Path, union: dict[int, Line], record: Record) -> None:
         union.setdefault(seq, line)
 
 
-def _parse(path: Path, raw: bytes) -> Line | None:
+def _parse(journal: str, raw: bytes) -> Line | None:
     if not is_line(raw):
         return None
     try:
         header = codec.header_of(raw)
         event = topics.event_type(header.type)
         if event is None:
-            return Line(topics.stray_topic(path.name), header, raw)
+            return Line(topics.stray_topic(f"{journal}.ndjson"), header, raw)
         return Line(_topic(event, raw), header, raw)
     except CodecError:
         return None

@@ -19,8 +19,11 @@ from backtest.reexecution import Difference, Reexecution, recorded_configs
 from backtest.services import SERVICES
 from core import cli, codec
 from core.config import content_for
+from core.config_sections import Paths
 from core.contracts import ConfigChanged
 from core.handler import Content
+from core.journal_files import journals_in
+from core.journal_retention import journal_folders
 from core.source_code import LoadedCode
 from strategies import host
 
@@ -33,7 +36,7 @@ class Report:
 
     Attributes:
         lines: lines of the record.
-        files: journals read.
+        files: files read.
         compared: outputs and memories compared.
         data: what is wrong with the record itself.
         differences: how many outputs and memories differ.
@@ -170,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    directories = args.journal_dir or [cli.config_of(args).paths.journal_dir]
+    directories = args.journal_dir or _folders(cli.config_of(args).paths)
     size = _size(directories)
     report = check(directories, _contents(args))
     if report.data and _size(directories) != size:
@@ -180,9 +183,18 @@ def _check(args: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
+def _folders(paths: Paths) -> list[Path]:
+    return journal_folders(paths.archive_dir, paths.journal_dir)
+
+
 def _size(directories: Iterable[Path]) -> int:
-    """Bytes of all journals, which grow while a session runs."""
-    return sum(path.stat().st_size for directory in directories for path in directory.glob("*.ndjson"))
+    """Bytes of the files that are being written, which change while a session runs."""
+    journals = [files for directory in directories for files in journals_in(directory).values()]
+    return sum(_bytes(file.path) for files in journals for file in files if file.active)
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _contents(args: argparse.Namespace) -> dict[str, Content] | None:
@@ -199,7 +211,7 @@ def asdict_of(report: Report) -> dict[str, Any]:
 
 def describe(report: Report) -> str:
     """The report for people."""
-    said = [f"{report.lines:,} lines in {report.files} journals, {report.compared:,} outputs and states compared"]
+    said = [f"{report.lines:,} lines in {report.files} files, {report.compared:,} outputs and states compared"]
     said += [f"  {topic:32} {count:>9,}" for topic, count in sorted(report.outputs.items())]
     said += [f"data: {finding}" for finding in report.data[:SHOWN]]
     said += [f"configuration: {change}" for change in report.changed_keys[:SHOWN]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,11 @@ from backtest.journals import Line, read_record
 from core import codec, topics
 from core.contracts import StateObserved
 from core.errors import JournalError
-from core.journal import is_line, read_lines
+from core.journal import folder_lock, is_line, sync_folder
+from core.journal_compression import LEVEL, hidden
+from core.journal_files import JournalFile, journals_in
+from core.journal_lines import read_lines
+from core.journal_retention import cleared_ns
 from core.sequencer.records import CellContent, Lease, SavedState
 
 STREAM_KEEP = 1100
@@ -42,8 +47,10 @@ def plan(directories: Iterable[Path], held: Iterable[Line], states: dict[str, Sa
 
     Raises:
         ConfigError: there are no journals.
-        JournalError: two journals hold different lines under one number: no program can know which is true.
+        JournalError: two journals hold different lines under one number: no program can know which is true. Or the
+            beginning of the history is in none of the folders, although nobody has let it be deleted.
     """
+    directories = list(directories)
     record = read_record(directories)
     differing = [finding for finding in record.findings if "differs" in finding.what]
     if differing:
@@ -53,7 +60,7 @@ def plan(directories: Iterable[Path], held: Iterable[Line], states: dict[str, Sa
     agreeing = _agreeing(served, union)
     for line in agreeing:
         union.setdefault(line.header.seq, line)
-    end = _end(union)
+    end = _end(union, _beginning(union, cleared_ns(directories)))
     kept = [union[seq] for seq in sorted(union) if seq <= end]
     cut = [union[seq] for seq in sorted(union) if seq > end]
     # A memory may reflect any line that its server has given out; where one of them is cut, none can be trusted.
@@ -69,9 +76,22 @@ def _agreeing(served: list[Line], union: dict[int, Line]) -> list[Line]:
     return served
 
 
-def _end(union: dict[int, Line]) -> int:
+def _beginning(union: dict[int, Line], cleared: int) -> int:
+    """The first number from which nothing may be missing: 1, unless the oldest journals were deleted on purpose."""
+    if 1 in union:
+        return 1
+    rest = [seq for seq, line in union.items() if line.header.ts >= cleared]
+    if not cleared or not rest:
+        raise JournalError(
+            f"the oldest line of all journals is {min(union)}, not 1: the folder with the older ones is missing; name"
+            " it with --journal-dir"
+        )
+    return min(rest)
+
+
+def _end(union: dict[int, Line], first: int) -> int:
     """The last number up to which nothing is missing and where a commit is whole."""
-    end = seq = 0
+    end = seq = first - 1
     while (line := union.get(seq + 1)) is not None:
         seq += 1
         if line.header.more == 0:
@@ -138,31 +158,43 @@ def _streams(lines: list[Line], states: dict[str, SavedState]) -> dict[str, list
 
 
 def cut_journals(directories: Iterable[Path], end: int) -> int:
-    """Move every line behind `end`, and what is no line, from the journals to side files `<journal>.cut`; how many."""
-    return sum(
-        _cut_journal(path, end)
-        for directory in directories
-        for path in sorted(directory.glob("*.ndjson"))
-        if path.name != "app.ndjson"
-    )
+    """Move every line behind `end`, and what is no line, from the journals to side files `<journal>.cut`; how many.
+
+    Whatever happens in between, each line is in a journal, or in a side file, or in both; it can be done again.
+    """
+    moved = 0
+    for directory in directories:
+        with folder_lock(directory):
+            moved += sum(_cut(file, end) for files in journals_in(directory).values() for file in files)
+    return moved
 
 
-def _cut_journal(path: Path, end: int) -> int:
-    kept: list[bytes] = []
-    behind: list[bytes] = []
-    for raw in read_lines(path):
-        (kept if is_line(raw) and codec.seq_of(raw) <= end else behind).append(raw + b"\n")
-    if behind:
-        _write(path.with_suffix(".cut"), "ab", behind)
-        whole = path.with_suffix(".whole")  # the journal is replaced in one step, whatever happens in between
-        _write(whole, "wb", kept)
-        whole.replace(path)
+def _cut(file: JournalFile, end: int) -> int:
+    """Of a file whose compressed form is there too, both are the same; only what remains is kept, once."""
+    path = file.path
+    behind = [raw + b"\n" for raw in read_lines(path) if not _stays(raw, end)]
+    if not behind:
+        return 0
+    with path.with_name(f"{file.journal}.cut").open("ab") as aside:
+        aside.writelines(behind)
+        aside.flush()
+        os.fsync(aside.fileno())  # behind a power cut each must be in one file or the other
+    with hidden(path) as rest:
+        with rest.open("wb") as out:
+            kept = (raw + b"\n" for raw in read_lines(path) if _stays(raw, end))
+            if file.compressed:
+                with gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=out, mtime=0) as packed:
+                    packed.writelines(kept)
+            else:
+                out.writelines(kept)
+            out.flush()
+            os.fsync(out.fileno())
+        if not file.compressed:
+            path.with_name(path.name + ".gz").unlink(missing_ok=True)
+        rest.replace(path)  # in one step, whatever happens in between
+    sync_folder(path.parent)
     return len(behind)
 
 
-def _write(path: Path, mode: str, lines: list[bytes]) -> None:
-    """Bring lines to the disk: behind a power cut each must be in one file or the other."""
-    with path.open(mode) as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
+def _stays(raw: bytes, end: int) -> bool:
+    return is_line(raw) and codec.seq_of(raw) <= end

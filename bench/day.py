@@ -13,6 +13,7 @@ from bench.lab import INSTANCES, PROFILE, Lab, cpu_s, has_proc, memory_mb, run
 from bench.startup import INGEST
 from core import codec, topics
 from core.contracts import OHLCVBar, Watermark
+from core.journal_lines import journal_lines
 from core.market.synthetic_market import START_NS
 from core.sequencer.redis import RedisCell
 
@@ -79,9 +80,8 @@ def _bars(outcome: Outcome, journals: Path) -> None:
     """Every bar of the day, on its place."""
     for timeframe, expected in BARS.items():
         opened = Counter[int]()
-        with (journals / f"ohlcv.{timeframe}.BTCUSDT.ndjson").open("rb") as file:
-            for line in file:
-                opened[codec.decode(line, OHLCVBar).ts_open] += 1
+        for _, _, line in journal_lines(journals, f"ohlcv.{timeframe}.BTCUSDT"):
+            opened[codec.decode(line, OHLCVBar).ts_open] += 1
         found = sum(1 for place in opened if place < START_NS + DAY_NS)
         doubled = sum(count > 1 for count in opened.values())
         outcome.add(f"{timeframe} bars", found, "", target=f">= {expected}", note=f"of {expected}, {doubled} twice")

@@ -29,6 +29,7 @@ from core.config_sections import (
     Paths,
     Portfolio,
     RedisSettings,
+    Retention,
     Runtime,
     Section,
     StrategyEntry,
@@ -60,6 +61,7 @@ class Config(Section):
     strategy_runner: StrategyRunner = StrategyRunner()
     strategies: dict[str, StrategyOverride] = Field(default={})
     runtime: Runtime = Runtime()
+    retention: Retention = Retention()
 
     _root: Path = PrivateAttr(default=Path())
     _folder: Path = PrivateAttr(default=Path("config"))

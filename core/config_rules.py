@@ -149,6 +149,7 @@ def _live_folders(config: Config, sources: Sources) -> Found:
         ("risk", "kill_switch_file"): config.kill_switch_file,
         ("paths", "state_dir"): config.paths.state_dir,
         ("paths", "journal_dir"): config.paths.journal_dir,
+        ("paths", "archive_dir"): config.paths.archive_dir,
     }
     for key, path in places.items():
         if _forgotten_at_reboot(path):

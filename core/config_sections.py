@@ -28,6 +28,8 @@ ServiceName = Literal[
     "md_ingest", "ohlcv_aggregator", "strategy_runner", "risk_engine", "paper_trader", "portfolio_manager"
 ]
 
+YEAR_DAYS = 365
+
 SERVICE_NAMES: tuple[str, ...] = get_args(ServiceName)
 
 
@@ -211,6 +213,29 @@ class Runtime(Section):
     reload_every_s: Seconds = 5.0
     health_ports: dict[ServiceName, Annotated[int, Field(ge=0, le=65535)]] = {}
     catch_up_max_lag: Annotated[int, Field(ge=1)] = 2000
+
+
+class Retention(Section):
+    """How long finished files stay where they are.
+
+    Attributes:
+        compress_after_hours: journals and logs that have not been written for so long become .gz.
+        logs_days: days of `app.ndjson` that are kept.
+        archive_after_days: journals of days that ended so long ago are moved to `paths.archive_dir`.
+        delete_archived_after_days: archived journals of days that ended so long ago are deleted; 0 for never.
+    """
+
+    compress_after_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 24.0
+    logs_days: Annotated[int, Field(ge=1)] = 30
+    archive_after_days: Annotated[int, Field(ge=1)] = 90
+    delete_archived_after_days: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("delete_archived_after_days")
+    @classmethod
+    def _a_year_at_least(cls, value: int) -> int:
+        if 0 < value < YEAR_DAYS:
+            raise ValueError(f"0 for never, or at least {YEAR_DAYS}: who trades must be able to show a year")
+        return value
 
 
 class Portfolio(Section):

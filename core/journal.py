@@ -6,18 +6,32 @@ Each line is one write; a line torn by a crash is cut off when the journal is op
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from core.codec import seq_of
 from core.errors import JournalError
+from core.journal_files import JournalFile, files_of, grouped
+from core.journal_lines import read_lines
 
 TAIL_BYTES = 1 << 16
+LOCK_NAME = ".journals.lock"
+CELL_NOTE = "cell.id"
 
 
 class NdjsonJournal:
-    """A file that only grows, line by line."""
+    """A file that only grows, line by line.
+
+    Attributes:
+        path: the file.
+        size: its bytes.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """
@@ -31,7 +45,7 @@ class NdjsonJournal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            self._size = _cut_torn_line(self._fd)
+            self.size = _cut_torn_line(self._fd)
         except OSError as error:
             raise JournalError(f"journal {self.path} cannot be opened: {error}") from None
 
@@ -46,11 +60,11 @@ class NdjsonJournal:
             try:
                 written = os.write(self._fd, data)
                 if written != len(data):
-                    os.ftruncate(self._fd, self._size)
+                    os.ftruncate(self._fd, self.size)
                     raise OSError(f"only {written} of {len(data)} bytes were taken")
             except OSError as error:
                 raise JournalError(f"journal {self.path} cannot be written: {error}") from None
-            self._size += len(data)
+            self.size += len(data)
 
     def sync(self) -> None:
         """Wait until everything written is on the disk.
@@ -65,7 +79,7 @@ class NdjsonJournal:
 
     def last_line(self) -> bytes:
         """The newest line without its newline; empty if there is none."""
-        return _last_line(self._fd, self._size)
+        return _last_line(self._fd, self.size)
 
     def close(self) -> None:
         """Close the file; closing twice does no harm."""
@@ -106,24 +120,51 @@ def _last_line(fd: int, size: int) -> bytes:
     return b""
 
 
-def last_lines(directory: Path, pattern: str) -> dict[Path, bytes]:
-    """The newest whole line of every journal that matches, without changing any."""
-    found: dict[Path, bytes] = {}
-    for path in sorted(directory.glob(pattern)):
-        with path.open("rb") as file:
-            whole = _whole_size(file.fileno(), file.seek(0, os.SEEK_END))
-            line = _last_line(file.fileno(), whole)
+class LastLine(NamedTuple):
+    """Where a journal ends.
+
+    Attributes:
+        file: the one that holds its newest line.
+        line: that line, without its newline.
+    """
+
+    file: JournalFile
+    line: bytes
+
+
+def last_lines(directory: Path, journals: str = "*") -> list[LastLine]:
+    """The newest whole line of every journal, without changing any; a journal without a line has none.
+
+    It is in the file that is being written, or, where a process died in the middle of a rotation, in the newest of the
+    others.
+
+    Args:
+        directory: where they are; one that is missing holds none.
+        journals: name, or pattern of names with `*`.
+    """
+    if not directory.is_dir():
+        return []
+    named = grouped(directory.glob(f"{journals}.*"))
+    found = (_last_of(files) for name, files in named.items() if fnmatchcase(name, journals))
+    return [last for last in found if last is not None]
+
+
+def _last_of(files: list[JournalFile]) -> LastLine | None:
+    for file in reversed(files):
+        try:
+            line = _last_in(file)
+        except FileNotFoundError:  # rotated or compressed since the folder was listed
+            return _last_of(files_of(file.path.parent, file.journal))
         if line:
-            found[path] = line
-    return found
+            return LastLine(file, line)
+    return None
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
-    """The whole lines of a journal, oldest first; a torn last line is left out."""
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield line[:-1]
+def _last_in(file: JournalFile) -> bytes:
+    if file.compressed:
+        return next(iter(deque(read_lines(file.path), maxlen=1)), b"")
+    with file.path.open("rb") as opened:
+        return _last_line(opened.fileno(), _whole_size(opened.fileno(), opened.seek(0, os.SEEK_END)))
 
 
 def is_line(line: bytes) -> bool:
@@ -132,3 +173,60 @@ def is_line(line: bytes) -> bool:
         return line.startswith(b'{"_seq":') and seq_of(line) > 0
     except ValueError:
         return False
+
+
+def noted_cell(directory: Path) -> str:
+    """The cell that a folder's journals belong to; empty where nobody has noted it."""
+    try:
+        return (directory / CELL_NOTE).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def note_cell(directory: Path, cell_id: str) -> None:
+    """Note the cell that a folder's journals belong to, whole or not at all.
+
+    Raises:
+        JournalError: the note cannot be written.
+    """
+    mine = directory / f"{CELL_NOTE}.{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        mine.write_text(cell_id + "\n", "ascii")
+        mine.replace(directory / CELL_NOTE)
+    except OSError as error:
+        raise JournalError(f"{directory / CELL_NOTE} cannot be written: {error}") from None
+
+
+def sync_folder(directory: Path) -> None:
+    """Bring the names in a folder to the disk: what was made, renamed or removed there stays so."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def folder_lock(directory: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Be the only one who replaces or removes finished files of a folder; gone with the process, whatever ends it.
+
+    Writers of journals need it not: they only add, and only to files that nobody else touches.
+
+    Args:
+        directory: must exist.
+        wait: for another process that holds it.
+
+    Yields:
+        Whether it is held; always so where it is waited for.
+    """
+    fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)

@@ -1,24 +1,24 @@
 """What processes tell people: one JSON object per line in `app.ndjson`, written by all processes together.
 
 Facts that anything depends on are events in the journals; nothing ever reads this file back. A line is one write
-of less than 4,096 bytes to a descriptor in append mode, so lines of several processes never mix.
+of less than 4,096 bytes to a descriptor in append mode, so lines of several processes never mix. Each day has a file of
+its own; see `core/log_file.py`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, MutableMapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from core.log_file import LogFile
 from core.redact import redact
 
 LINE_MAX = 4095
-_FILE = "app.ndjson"
 _to_json = structlog.processors.JSONRenderer(ensure_ascii=False)
 
 Fields = MutableMapping[str, Any]
@@ -28,19 +28,6 @@ _ALWAYS = ("ts", "level", "event", "service", "pid")
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-class _AppendFile:
-    """A structlog logger over a descriptor."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def msg(self, line: bytes) -> None:
-        with suppress(OSError):  # a full disk must not stop trading; journals, unlike this file, do report it
-            os.write(self.descriptor, line)
-
-    debug = info = warning = error = critical = exception = msg
 
 
 def setup_json_logging(log_dir: str, service: str = "", clock: Callable[[], datetime] = _now) -> None:
@@ -53,7 +40,7 @@ def setup_json_logging(log_dir: str, service: str = "", clock: Callable[[], date
     """
     folder = Path(log_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / _FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    file = LogFile(folder, clock)
 
     def stamp(_: object, level: str, fields: Fields) -> Fields:
         stamped = {"ts": clock().isoformat(timespec="microseconds"), "level": level, "event": fields.pop("event", "")}
@@ -62,7 +49,7 @@ def setup_json_logging(log_dir: str, service: str = "", clock: Callable[[], date
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, stamp, _render],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
-        logger_factory=lambda *_: _AppendFile(descriptor),
+        logger_factory=lambda *_: file,
         cache_logger_on_first_use=False,
     )
 

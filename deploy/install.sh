@@ -25,7 +25,7 @@ fi
 
 install -d "$units/njord-.service.d" "$root/etc/sysusers.d" "$root/etc/tmpfiles.d" "$root/usr/local/bin" \
     "$etc/config/risk_policies"
-install -m 0644 "$source"/systemd/*.service "$source"/systemd/*.target "$units"
+install -m 0644 "$source"/systemd/*.service "$source"/systemd/*.timer "$source"/systemd/*.target "$units"
 install -m 0644 "$source"/systemd/njord-.service.d/*.conf "$units/njord-.service.d"
 install -m 0644 "$source/sysusers.d/njord.conf" "$root/etc/sysusers.d"
 install -m 0644 "$source/tmpfiles.d/njord.conf" "$root/etc/tmpfiles.d"

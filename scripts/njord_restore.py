@@ -21,7 +21,8 @@ from backtest.journals import Line
 from backtest.restoration import Plan, cut_journals, plan
 from core import cli, codec
 from core.config import Config
-from core.runtime.archive import noted_cell
+from core.journal import noted_cell
+from core.journal_retention import journal_folders
 from core.sequencer.records import SavedState
 from core.sequencer.redis import RedisCell
 
@@ -58,7 +59,8 @@ async def _restore(config: Config, args: argparse.Namespace) -> int:
         if meta.cell_id not in ("", noted or meta.cell_id) and not (args.force or args.dry_run):
             print(f"njord_restore: the server holds cell {meta.cell_id}, the journals are of {noted}", file=sys.stderr)
             return 1
-        folders = [config.paths.journal_dir, *(args.journal_dir or [])]
+        own = journal_folders(config.paths.archive_dir, config.paths.journal_dir)
+        folders = [*own, *(args.journal_dir or [])]
         planned = plan(folders, await _held(cell), await _states(cell))
         moved = 0
         if not args.dry_run:

@@ -19,12 +19,13 @@ LIVE = """\
 app: {env: live}
 policy: {sizing: {equity: 9}}
 risk: {daily_loss_usd_cap: 210}
-paths: {state_dir: /var/lib/njord, journal_dir: /var/log/njord}
+paths: {state_dir: /var/lib/njord, journal_dir: /var/log/njord, archive_dir: /srv/njord}
 """
 LIVE_SWITCH = LIVE.replace("{daily", "{kill_switch_file: /var/lib/njord/halt, daily")
 LASTING = {
     "NJORD__PATHS__STATE_DIR": "/var/lib/njord",
     "NJORD__PATHS__JOURNAL_DIR": "/var/log/njord",
+    "NJORD__PATHS__ARCHIVE_DIR": "/srv/njord",
     "NJORD__RISK__KILL_SWITCH_FILE": "/var/lib/njord/halt",
 }
 """What live trading needs even where this project itself lies in a folder that a reboot empties."""
@@ -146,6 +147,12 @@ def test_a_live_configuration_that_keeps_every_rule_is_accepted(tmp_path: Path) 
             "journal_dir: /var/log/njord",
             "journal_dir: /run/njord",
             "config/live.yaml:4: paths.journal_dir is '/run/njord'; allowed in live trading: a place that a "
+            "reboot does not empty",
+        ),
+        (
+            "archive_dir: /srv/njord",
+            "archive_dir: /tmp/njord",
+            "config/live.yaml:4: paths.archive_dir is '/tmp/njord'; allowed in live trading: a place that a "
             "reboot does not empty",
         ),
     ],

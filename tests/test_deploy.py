@@ -95,8 +95,20 @@ def test_every_daemon_has_a_unit_that_lets_systemd_watch_it(service: str) -> Non
 def test_the_target_enables_every_unit_but_the_template() -> None:
     """One command enables the system; symbols are chosen one by one."""
     also = set(unit(UNITS / "njord.target")["Also"][0].split())
-    assert also == {path.name for path in UNITS.glob("*.service") if "@" not in path.name}
-    assert also == {name for name in DAEMONS.values() if "@" not in name} | {"njord-redis.service"}
+    wanted = {path.name for path in UNITS.glob("*.*[er]") if "WantedBy" in unit(path)}
+    assert also == {name for name in wanted if "@" not in name}
+    assert wanted == {*DAEMONS.values(), "njord-redis.service", "njord-journals.timer"}
+
+
+def test_journals_are_tidied_up_every_day() -> None:
+    """Shortly after midnight UTC, later where the machine was off, behind everything else that wants the processor."""
+    timer, service = unit(UNITS / "njord-journals.timer"), unit(UNITS / "njord-journals.service")
+    assert (timer["OnCalendar"], timer["Persistent"]) == (["*-*-* 00:20:00 UTC"], ["yes"])
+    assert (service["Type"], service["Nice"], service["IOSchedulingClass"]) == (["oneshot"], ["19"], ["idle"])
+    (command,) = service["ExecStart"]
+    program = command.split()[1].removeprefix("/opt/njord/")
+    assert (ROOT / program).is_file()
+    assert command.endswith(" --config-root /etc/njord --profile ${NJORD_PROFILE} --retention")
 
 
 def test_every_service_has_the_hardening_and_writes_to_three_folders() -> None:
@@ -142,8 +154,8 @@ def test_systemd_accepts_every_unit(root: Path, tmp_path: Path) -> None:
         if path.is_file() and not path.is_symlink():
             shutil.copy(path, system)
     names = [f"/etc/systemd/system/{path.name}".replace("@.", "@BTC-USDT.") for path in sorted(UNITS.glob("njord*.*"))]
-    names = [name for name in names if name.endswith((".service", ".target"))]
-    assert len(names) == len(DAEMONS) + 2
+    names = [name for name in names if name.endswith((".service", ".target", ".timer"))]
+    assert len(names) == len(DAEMONS) + 4
     said = subprocess.run(
         ["systemd-analyze", "verify", f"--root={copy}", *names], text=True, capture_output=True, check=False
     )
@@ -157,7 +169,7 @@ def test_systemd_accepts_every_unit(root: Path, tmp_path: Path) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", sorted([*DAEMONS.values(), "njord-redis.service"]))
+@pytest.mark.parametrize("name", sorted([*DAEMONS.values(), "njord-redis.service", "njord-journals.service"]))
 def test_what_a_service_could_do_to_the_machine_is_little(root: Path, name: str) -> None:
     """By systemd's own measure."""
     said = subprocess.run(

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import JournalError
-from core.journal import TAIL_BYTES, NdjsonJournal, is_line, last_lines, read_lines
+from core.journal import TAIL_BYTES, NdjsonJournal, is_line, last_lines
+from core.journal_lines import read_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = b"y" * (5 * TAIL_BYTES)
@@ -72,9 +73,9 @@ def test_a_torn_last_line_is_cut_and_the_last_whole_one_found(tmp_path, before, 
     """Files of any shape, with lines longer than what is read at once."""
     path = tmp_path / "journal.ndjson"
     path.write_bytes(before)
-    read_only = last_lines(tmp_path, "*.ndjson")
+    read_only = [found.line for found in last_lines(tmp_path)]
     assert path.read_bytes() == before
-    assert read_only == ({path: last} if last else {})
+    assert read_only == ([last] if last else [])
     assert list(read_lines(path)) == after.splitlines()
     journal = NdjsonJournal(path)
     assert path.read_bytes() == after
@@ -86,11 +87,13 @@ def test_a_torn_last_line_is_cut_and_the_last_whole_one_found(tmp_path, before, 
 
 
 def test_the_last_lines_of_several_journals(tmp_path):
-    """Only those that match, by path; a journal without a line is left out."""
+    """Only those that match; a journal without a line is left out."""
     for name, text in (("a.ndjson", "1\n2\n"), ("b.ndjson", ""), ("c.ndjson", "3\ntorn"), ("d.txt", "4\n")):
         (tmp_path / name).write_text(text)
-    assert last_lines(tmp_path, "*.ndjson") == {tmp_path / "a.ndjson": b"2", tmp_path / "c.ndjson": b"3"}
-    assert last_lines(tmp_path / "none", "*.ndjson") == {}
+    found = {last.file.path: last.line for last in last_lines(tmp_path)}
+    assert found == {tmp_path / "a.ndjson": b"2", tmp_path / "c.ndjson": b"3"}
+    assert [last.file.journal for last in last_lines(tmp_path, "c")] == ["c"]
+    assert last_lines(tmp_path / "none") == []
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path):

@@ -17,6 +17,8 @@ from core import codec
 from core.config import Config
 from core.errors import CodecError, ConfigError
 from core.journal import is_line
+from core.journal_files import journals_in, parse
+from core.journal_lines import read_lines
 
 NOTE = "run.json"
 
@@ -65,7 +67,7 @@ def prepare(config: Config, last: Note, arguments: dict[str, str], *, fresh: boo
     Raises:
         ConfigError: the kill switch lies in what would be put aside.
     """
-    journals, data = journals_in(config.paths.journal_dir), data_dir(config)
+    journals, data = _files_in(config.paths.journal_dir), data_dir(config)
     begun = data.is_dir() and bool(journals)
     if begun and not fresh and not last.ended and last.arguments == arguments:
         return "going on where the last run stopped; FRESH=1 or --fresh starts over"
@@ -82,14 +84,15 @@ def prepare(config: Config, last: Note, arguments: dict[str, str], *, fresh: boo
     return f"the data of the run before are now in {aside}"
 
 
-def journals_in(folder: Path) -> list[Path]:
-    """The journals of a folder: files of sequenced lines, whatever else lies there."""
-    return [path for path in sorted(folder.glob("*.ndjson")) if _is_journal(path)]
+def _files_in(folder: Path) -> list[Path]:
+    """The files of all journals in a folder, compressed ones too: of sequenced lines, whatever else lies there."""
+    names = {name for name, files in journals_in(folder).items() if any(_holds_lines(file.path) for file in files)}
+    named = [(path, parse(path)) for path in sorted(folder.iterdir())] if names else []
+    return [path for path, file in named if file is not None and file.journal in names]
 
 
-def _is_journal(path: Path) -> bool:
-    with path.open("rb") as file:
-        return is_line(file.readline())
+def _holds_lines(path: Path) -> bool:
+    return is_line(next(read_lines(path), b""))
 
 
 def _new_folder(parent: Path) -> Path:

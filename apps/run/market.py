@@ -109,8 +109,8 @@ def started_at(symbol: str, journals: Path, times: float) -> int:
 
 
 def _last_second(symbol: str, journals: Path) -> int:
-    name = topics.CLOCK_MARKET.journal_name(topics.CLOCK_MARKET.name.format(symbol=symbol))
-    return max((codec.decode(line, Watermark).market_ns for line in last_lines(journals, name).values()), default=0)
+    name = topics.CLOCK_MARKET.journal_name(topics.CLOCK_MARKET.name.format(symbol=symbol)).removesuffix(".ndjson")
+    return max((codec.decode(last.line, Watermark).market_ns for last in last_lines(journals, name)), default=0)
 
 
 def _free_port() -> int:

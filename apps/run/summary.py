@@ -6,17 +6,19 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
-from apps.run.archive import journals_in
 from apps.run.picture import Picture, utc
 from core import codec, topics
 from core.contracts import Event, PortfolioSnapshot, PositionSnapshot, RiskDecision, Watermark
 from core.contracts.instrument import file_symbol
+from core.journal import is_line, last_lines
+from core.journal_files import files_of, journals_in
+from core.journal_lines import read_lines
 
 E = TypeVar("E", bound=Event)
-PIECE = 1 << 20
 
 
 @dataclass(slots=True)
@@ -68,7 +70,9 @@ class Chapter:
             folder: of the journals; need not exist yet.
         """
         self._folder = folder
-        self._starts = {path.name: _whole_size(path) for path in journals_in(folder)}
+        self._before = {last.file.journal: codec.seq_of(last.line) for last in last_lines(folder) if is_line(last.line)}
+        files = [file for each in journals_in(folder).values() for file in each]
+        self._finished = {(file.journal, file.age) for file in files if not file.active}
 
     def summarize(self, symbol: str) -> Summary:
         """Read it.
@@ -103,26 +107,19 @@ class Chapter:
         )
 
     def _matching(self, template: str) -> list[str]:
-        pattern = template.replace("{symbol}", "*").replace("{instance}", "*") + ".ndjson"
-        return [path.name.removesuffix(".ndjson") for path in sorted(self._folder.glob(pattern))]
+        pattern = template.replace("{symbol}", "*").replace("{instance}", "*")
+        return [name for name in journals_in(self._folder) if fnmatchcase(name, pattern)]
 
     def _count(self, name: str) -> int:
-        path = self._folder / (name + ".ndjson")
-        if not path.exists():
-            return 0
-        lines = 0
-        with path.open("rb") as file:
-            file.seek(self._starts.get(path.name, 0))
-            while piece := file.read(PIECE):
-                lines += piece.count(b"\n")
-        return lines
+        return sum(1 for _ in self._lines(name))
 
     def _lines(self, name: str) -> Iterator[bytes]:
-        path = self._folder / (name + ".ndjson")
-        if path.exists():
-            with path.open("rb") as file:
-                file.seek(self._starts.get(path.name, 0))
-                yield from (line for line in file if line.endswith(b"\n"))
+        """What this run has added: its numbers are higher than any that was there."""
+        before = self._before.get(name, 0)
+        for file in files_of(self._folder, name):
+            if (name, file.age) not in self._finished:
+                lines = read_lines(file.path)
+                yield from (line for line in lines if is_line(line) and codec.seq_of(line) > before)
 
     def _events(self, name: str, kind: type[E]) -> Iterator[E]:
         return (codec.decode(line, kind) for line in self._lines(name))
@@ -133,15 +130,6 @@ class Chapter:
         for line in self._lines(name):
             first, last = first or line, line
         return [codec.decode(line, kind) for line in (first, last) if line]
-
-
-def _whole_size(path: Path) -> int:
-    """Where the last whole line ends: a torn one behind it is cut off when its owner opens the journal."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - PIECE))
-        tail = file.read()
-    return size - len(tail) + tail.rfind(b"\n") + 1
 
 
 def shown(path: Path | str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,14 +11,17 @@ import structlog
 from core import codec, topics
 from core.contracts import Event
 from core.errors import CodecError, ForeignCell, HistoryForked, JournalError, SequenceGap
-from core.journal import NdjsonJournal, is_line, last_lines
+from core.journal import LastLine, is_line, last_lines, note_cell, noted_cell
+from core.journal_rotation import RotatingJournal
+from core.runtime.upkeep import Upkeep
 from core.sequencer.port import Cell
 from core.topics import Topic
 
 log = structlog.get_logger()
 
 BATCH = 2000
-CELL_NOTE = "cell.id"
+SUFFIX = ".ndjson"
+COMPRESS_AFTER_HOURS = 24.0
 TRIM_KEEP = 1100
 """Entries that a stream always keeps: a source finds its last trades there."""
 
@@ -33,7 +35,13 @@ class Archive:
     """
 
     def __init__(
-        self, cell: Cell, instance: str, directory: Path, is_running: Callable[[str], bool] = lambda name: True
+        self,
+        cell: Cell,
+        instance: str,
+        directory: Path,
+        is_running: Callable[[str], bool] = lambda name: True,
+        *,
+        upkeep: Upkeep | None = None,
     ) -> None:
         """
         Args:
@@ -41,12 +49,14 @@ class Archive:
             instance: whose topics.
             directory: where the journals are.
             is_running: whether a process of an instance lives on this host.
+            upkeep: compresses its finished files; by default after a day.
         """
         self._is_running = is_running
         self._cell = cell
         self._instance = instance
         self._directory = directory
-        self._journals: dict[str, NdjsonJournal] = {}
+        self._upkeep = upkeep or Upkeep(directory, COMPRESS_AFTER_HOURS)
+        self._journals: dict[str, RotatingJournal] = {}
         self._last: dict[str, int] = {}
         self._dirty: set[str] = set()
         self._unsynced: dict[str, int] = {}
@@ -58,7 +68,7 @@ class Archive:
 
     def is_empty(self) -> bool:
         """Whether no journal here, of any instance, holds a line; only then may a server without a cell get one."""
-        return not any(is_line(line) for line in last_lines(self._directory, "*.ndjson").values())
+        return not any(is_line(last.line) for last in last_lines(self._directory))
 
     def claim(self, cell_id: str) -> None:
         """Make the journals here those of a cell; a folder without any may change hands.
@@ -75,7 +85,7 @@ class Archive:
                 f"the journals in {self._directory} belong to cell {noted}, the server holds cell {cell_id}: redis.url,"
                 " redis.cell or paths.journal_dir is wrong, or scripts/njord_restore.py --force must rebuild the server"
             )
-        _note_cell(self._directory, cell_id)
+        note_cell(self._directory, cell_id)
 
     async def compare(self) -> None:
         """Compare the end of every journal here, whosever it is, with its stream.
@@ -83,16 +93,12 @@ class Archive:
         Raises:
             HistoryForked: the server holds another line under that number, or less than the journal.
         """
-        for path, line in last_lines(self._directory, "*.ndjson").items():
-            topic = _topic_of(path, line)
-            if topic is None:
+        for last in last_lines(self._directory):
+            topic = _topic_of(last)
+            if topic is None or await holds(self._cell, topic, last.line):
                 continue
-            if await holds(self._cell, topic, line):
-                continue
-            last = (await self._cell.last_seqs()).get(topic, 0)
-            found = (
-                f"journal {path.name} ends with line {codec.seq_of(line)}, the server is at {last} and does not hold it"
-            )
+            top, seq = (await self._cell.last_seqs()).get(topic, 0), codec.seq_of(last.line)
+            found = f"journal {last.file.path.name} ends with line {seq}, the server is at {top} and does not hold it"
             await self._cell.mark_forked(f"{self._instance}: {found}")
             raise HistoryForked(f"{found}; run scripts/njord_restore.py")
 
@@ -162,15 +168,13 @@ class Archive:
         log.warning("journal_continues_elsewhere", topic=topic, ends_with=after, goes_on_with=seq)
 
     def _by_file(self, topic: str, lines: list[bytes]) -> list[tuple[str, list[bytes]]]:
-        """Runs of lines for one file, in the order of the stream."""
+        """Runs of lines for one journal, in the order of the stream."""
         declared = self._declared(topic)
-        if declared is None:
-            return [(topics.stray_journal(topic), lines)]
-        if not declared.split_by_symbol:
-            return [(declared.journal_name(topic), lines)]
+        if declared is None or not declared.split_by_symbol:
+            return [(self._name(topic), lines)]
         runs: list[tuple[str, list[bytes]]] = []
         for line in lines:
-            name = declared.journal_name(topic, codec.symbol_of(line))
+            name = declared.journal_name(topic, codec.symbol_of(line)).removesuffix(SUFFIX)
             if not runs or runs[-1][0] != name:
                 runs.append((name, []))
             runs[-1][1].append(line)
@@ -180,28 +184,29 @@ class Archive:
         """The topic where its journal is this instance's; None for a stray."""
         return topics.find(topic) if topics.owns(self._instance, topic) else None
 
-    def _journal(self, name: str) -> NdjsonJournal:
+    def _name(self, topic: str) -> str:
+        """The journal of a topic; a pattern where there is one for each symbol."""
+        declared = self._declared(topic)
+        if declared is None:
+            return topics.stray_journal(topic).removesuffix(SUFFIX)
+        if declared.split_by_symbol:
+            return declared.journal.replace("{symbol}", "*")
+        return declared.journal_name(topic).removesuffix(SUFFIX)
+
+    def _journal(self, name: str) -> RotatingJournal:
         if name not in self._journals:
-            self._journals[name] = NdjsonJournal(self._directory / name)
+            self._journals[name] = RotatingJournal(self._directory, name)
         return self._journals[name]
 
     def _position(self, topic: str) -> int:
         """The number behind which the journal goes on; found in the files at first."""
         if topic not in self._last:
-            declared = self._declared(topic)
-            if declared is None:
-                pattern = topics.stray_journal(topic)
-            elif declared.split_by_symbol:
-                pattern = declared.journal.replace("{symbol}", "*") + ".ndjson"
-            else:
-                pattern = declared.journal_name(topic)
-            for path in self._directory.glob(pattern):
-                self._journal(path.name)  # opening cuts a torn line
-            found = last_lines(self._directory, pattern)
-            for path, line in found.items():
+            found = last_lines(self._directory, self._name(topic))
+            for file, line in found:
+                self._journal(file.journal)  # opening cuts a torn line
                 if not is_line(line):
-                    raise JournalError(f"journal {path} ends with what is no line: {line[:80]!r}")
-            self._last[topic] = max(map(codec.seq_of, found.values()), default=0)
+                    raise JournalError(f"journal {file.path} ends with what is no line: {line[:80]!r}")
+            self._last[topic] = max((codec.seq_of(last.line) for last in found), default=0)
         return self._last[topic]
 
     async def sync(self) -> None:
@@ -214,6 +219,10 @@ class Archive:
                 await self._cell.journalled(self._unsynced)
                 self._dirty.clear()
                 self._unsynced.clear()
+
+    async def compress(self) -> None:
+        """Compress files that have long been finished, for as long as this is awaited."""
+        await self._upkeep.run(lambda: tuple(self._journals))
 
     async def trim(self) -> int:
         """Drop from the own streams what is on disk and behind every stored state; how many entries."""
@@ -233,41 +242,24 @@ async def holds(cell: Cell, topic: str, line: bytes) -> bool:
     return held == line or (held is None and await cell.first_seq(topic) > seq)
 
 
-def noted_cell(directory: Path) -> str:
-    """The cell that a folder's journals belong to; empty where nobody has noted it."""
-    try:
-        return (directory / CELL_NOTE).read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _note_cell(directory: Path, cell_id: str) -> None:
-    mine = directory / f"{CELL_NOTE}.{os.getpid()}"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        mine.write_text(cell_id + "\n", "ascii")
-        mine.replace(directory / CELL_NOTE)
-    except OSError as error:
-        raise JournalError(f"{directory / CELL_NOTE} cannot be written: {error}") from None
-
-
-def _topic_of(path: Path, line: bytes) -> str | None:
+def _topic_of(last: LastLine) -> str | None:
     """The topic of a journal by its last line; None for a file that is no journal.
 
     Raises:
         JournalError: the line begins like one of a journal and is none.
     """
+    file, line = last
     if not is_line(line):
         return None
     try:
         event = topics.event_type(codec.header_of(line).type)
         if event is None:
-            return topics.stray_topic(path.name)
+            return topics.stray_topic(file.journal + SUFFIX)
         return topics.TOPIC_OF_EVENT[event].of(codec.decode(line, event))
     except CodecError as error:
-        raise JournalError(f"journal {path} ends with what cannot be read: {error}") from None
+        raise JournalError(f"journal {file.path} ends with what cannot be read: {error}") from None
 
 
-def _sync_all(journals: list[NdjsonJournal]) -> None:
+def _sync_all(journals: list[RotatingJournal]) -> None:
     for journal in journals:
         journal.sync()

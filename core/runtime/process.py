@@ -34,6 +34,7 @@ from core.runtime.reactor import Reactor, Timing
 from core.runtime.shell import Pulse, Shell
 from core.runtime.status import Status
 from core.runtime.systemd import Notifier
+from core.runtime.upkeep import Upkeep
 from core.sequencer.port import Cell
 from core.sequencer.redis import RedisCell, prefixes
 from core.warm_up import LastBars
@@ -103,14 +104,25 @@ class Parts:
     locks: tuple[InstanceLock, ...]
 
 
-def guarded(instance: str, args: argparse.Namespace, assemble: Callable[[Config], Sequence[Parts]]) -> int:
+def guarded(
+    instance: str,
+    args: argparse.Namespace,
+    assemble: Callable[[Config], Sequence[Parts]],
+    load: Callable[[argparse.Namespace], Config] = config_of,
+) -> int:
     """Load, assemble and run; whatever ends it is the last line on standard error, and the exit code.
 
     Several shells live and end together: the failure of one stops the others in order.
+
+    Args:
+        instance: what the process is called in its log.
+        args: the command line.
+        assemble: makes the shells.
+        load: reads the configuration.
     """
     parts: Sequence[Parts] = ()
     try:
-        config = config_of(args)
+        config = load(args)
         _make_folders(config)
         setup_json_logging(str(config.paths.log_dir), instance)
         parts = assemble(config)
@@ -222,6 +234,7 @@ def assemble(
     status: Status,
     *,
     exclusive: Sequence[str] = (),
+    admit: Callable[[], Awaitable[None]] | None = None,
     notifier: Notifier | None = None,
 ) -> Parts:
     """Put a shell around a driver; takes the file locks.
@@ -232,6 +245,7 @@ def assemble(
         committer: its commits.
         status: what it says of itself.
         exclusive: leases that it holds besides its own.
+        admit: asked before any lease is taken; raises where this process may not take part.
         notifier: tells systemd, for all shells of a process; one of its own by default.
 
     Raises:
@@ -245,12 +259,19 @@ def assemble(
         cell,
         driver,
         committer,
-        Archive(cell, status.instance, config.paths.journal_dir, lambda name: is_held(folder, name)),
+        Archive(
+            cell,
+            status.instance,
+            config.paths.journal_dir,
+            lambda name: is_held(folder, name),
+            upkeep=Upkeep(config.paths.journal_dir, config.retention.compress_after_hours),
+        ),
         status=status,
         exclusive=tuple(
             Committer(cell, name, config.runtime.lease_ttl_ms, host=committer.host, register=False)
             for name in exclusive
         ),
+        admit=admit,
         notifier=notifier or Notifier(os.environ),
         pulse=Pulse(sync=config.runtime.fsync_every_ms / 1000),
     )

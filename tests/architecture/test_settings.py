@@ -106,6 +106,6 @@ def test_every_section_reaches_somebody() -> None:
         for service in ("risk_engine", "paper_trader", "portfolio_manager", "strategy_runner", "ohlcv_aggregator")
         for key in content_for(service, config)
     }
-    shells = {"paths", "redis", "runtime"}
+    shells = {"paths", "redis", "runtime", "retention"}
     inside = {"app": "env", "strategy_runner": "max_errors", "account": "quote", "fees": "paper"}
     assert {inside.get(section, section) for section in Config.model_fields} == (handed - {"venue"}) | shells
