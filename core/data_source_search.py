@@ -11,6 +11,7 @@ from core.data_source import DataSource, Series
 from core.data_source_bars import BarQuery
 
 _NEAREST = 3
+_ALIKE = 0.7
 
 
 def explanation(sources: Mapping[str, DataSource], query: BarQuery, start_ns: int, end_ns: int) -> str:
@@ -47,5 +48,5 @@ def _near(symbol: str, series: Iterable[Series]) -> list[Series]:
     by_letters: dict[str, list[Series]] = {}
     for each in bars:
         by_letters.setdefault(file_symbol(each.symbol).upper(), []).append(each)
-    names = get_close_matches(file_symbol(symbol).upper(), by_letters, _NEAREST)
+    names = get_close_matches(file_symbol(symbol).upper(), by_letters, _NEAREST, _ALIKE)
     return [each for name in names for each in by_letters[name]][:_NEAREST]
