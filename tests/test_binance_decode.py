@@ -52,7 +52,7 @@ MEANINGS = {
         RECV,
     ),
     FUTURES_DEPTH: DepthRecord(
-        "delta", 5123107832006, 5123107837557, ((58710.2, 0.014),), (), 1723161256299_000000, RECV
+        "delta", 5123107831938, 5123107837557, ((58710.2, 0.014),), (), 1723161256299_000000, RECV
     ),
     SPOT_SNAPSHOT: DepthRecord("snapshot", 0, 50093239218, ((61837.63, 3.78826),), (), 0, RECV),
     FUTURES_SNAPSHOT: DepthRecord("snapshot", 0, 5123107852948, (), ((61800.3, 2.909),), 1723161256501_000000, RECV),
@@ -61,7 +61,10 @@ MEANINGS = {
 
 @pytest.mark.parametrize("message", MEANINGS)
 def test_meaning(message):
-    """Every recorded message becomes the record it stands for; "m" true is a sale by the taker."""
+    """Every recorded message becomes the record it stands for; "m" true is a sale by the taker.
+
+    A futures update begins behind its "pu", the last one of this market before it: 5123107831937 + 1.
+    """
     assert Decoder("BTC/USDT").decode(message, RECV) == MEANINGS[message]
 
 

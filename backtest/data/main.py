@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 from core import cli
 
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = ("listing", "info", "raw", "export", "check", "cache_info", "book", "generate", "actions")
 """Modules of `backtest.data.commands`, one per sub-command, in the order of the help."""
 
 

@@ -66,6 +66,7 @@ class _Depth(Struct, gc=False):
     last_update_id: Id = field(name="u")
     bids: Levels = field(name="b")
     asks: Levels = field(name="a")
+    previous_id: Id | None = field(name="pu", default=None)
 
 
 class _Snapshot(Struct, gc=False):
@@ -156,6 +157,8 @@ def _read_depth(data: Any, recv_ns: int) -> DepthRecord:
     first, last = depth.first_update_id, depth.last_update_id
     if first > last:
         raise CodecError(f"depth update ends at {last}, before its first update {first}")
+    if depth.previous_id is not None:  # futures: ids of other markets lie between; this is what it continues
+        first = depth.previous_id + 1
     return DepthRecord("delta", first, last, depth.bids, depth.asks, depth.time_ms * NS_PER_MS, recv_ns)
 
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from core.contracts import Instrument
 from core.contracts.instrument import file_symbol
+from core.market.order_book import OrderBook
 from core.market.records import DepthRecord, QuoteRecord, Record, TradeRecord
-from core.sim.book import Book
 from core.sim.klines import NS_PER_MINUTE, Kline, Klines, PastMinutes
 from core.sim.trades import Trades
 
@@ -71,7 +71,7 @@ class Market:
         self.name = file_symbol(instrument.symbol)
         self.trades = Trades()
         self.klines = Klines(minutes)
-        self.book = Book()
+        self.book = OrderBook()
         self.quote: QuoteRecord | None = None
         self.depth_id = 0
         self.doubled = 0
