@@ -1,0 +1,252 @@
+"""Which data a command is about: the options that name a series, and what they mean on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from backtest.data.series import ACTIONS, BARS, TRADES, Series
+from backtest.data.store import FOREVER, Dataset, History
+from core import cli, topics
+from core.config_errors import did_you_mean
+from core.contracts import timeframe_ns
+from core.contracts.instrument import file_symbol
+from core.contracts.moments import iso, moment, period
+from core.data_source_search import download_command
+from core.errors import ConfigError, ContractError, DataError
+
+RECORDED = "recorded"
+"""What the journals of this system are called among the datasets."""
+
+_NEAREST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder of market data.
+
+    Attributes:
+        name: how people call it.
+        data: its contents.
+    """
+
+    name: str
+    data: Dataset
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self.data.folder
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A series and where it is."""
+
+    place: Place
+    series: Series
+
+    def __str__(self) -> str:
+        return f"{self.series} in {self.place.name!r}"
+
+
+def add_places(to: argparse.ArgumentParser) -> None:
+    """Options that name folders of market data."""
+    where = to.add_mutually_exclusive_group()
+    where.add_argument("--dataset", metavar="NAME", help=f"a dataset, or {RECORDED!r} for the journals of this system")
+    where.add_argument("--folder", metavar="DIR", type=Path, help="any folder of journals instead of a dataset")
+
+
+def add_series(to: argparse.ArgumentParser, kinds: Sequence[str] = (BARS,)) -> None:
+    """Options that name a series, and where it is."""
+    add_places(to)
+    to.add_argument("--symbol", metavar="SYMBOL", help="such as BTC/USDT")
+    to.add_argument("--timeframe", metavar="LENGTH", help="of the bars, such as 1m")
+    if len(kinds) > 1:
+        to.add_argument("--kind", choices=kinds, default=kinds[0], help=f"default: {kinds[0]}")
+
+
+def add_range(to: argparse.ArgumentParser) -> None:
+    """Options that name a range of time."""
+    to.add_argument("--start", metavar="TIME", help="first moment, UTC: 2025-01-01 or 2025-01-01T12:00:00Z")
+    to.add_argument("--end", metavar="TIME", help="end; a date belongs to the range as a whole day")
+
+
+def range_of(args: argparse.Namespace) -> tuple[int, int]:
+    """The range that the options name, half open, ns UTC; open ends reach as far as time does.
+
+    Raises:
+        ConfigError: a time is none, or the end is not behind the start.
+    """
+    try:
+        if args.end is None:
+            return (moment(args.start, "start") if args.start else 0), FOREVER
+        return period(args.start or "1970-01-01", args.end)
+    except ContractError as error:
+        raise ConfigError(str(error)) from None
+
+
+def places_of(args: argparse.Namespace) -> list[Place]:
+    """The folders that the options name: one, or all of this machine.
+
+    Raises:
+        ConfigError: there is no such dataset or folder.
+    """
+    if args.folder is not None:
+        if not args.folder.is_dir():
+            raise ConfigError(f"--folder is {str(args.folder)!r}; allowed: a folder that is there")
+        return [Place(str(args.folder), Dataset(args.folder))]
+    paths = cli.config_of(args).paths
+    history = History(paths.history_dir)
+    known = {name: history.dataset(name) for name in history.names()}
+    if paths.journal_dir.is_dir():
+        known.setdefault(RECORDED, Dataset(paths.journal_dir))
+    if args.dataset is None:
+        return [Place(name, data) for name, data in known.items()]
+    if args.dataset not in known:
+        raise ConfigError(
+            f"--dataset is {args.dataset!r}, which is not in {history.folder}; {did_you_mean(args.dataset, known)}"
+        )
+    return [Place(args.dataset, known[args.dataset])]
+
+
+def all_of(places: Iterable[Place]) -> list[Chosen]:
+    """Every series of some places.
+
+    Raises:
+        JournalError: a file cannot be read.
+    """
+    return [Chosen(place, series) for place in places for series in place.data.series()]
+
+
+def chosen(args: argparse.Namespace, *, or_shorter: bool = False) -> list[Chosen]:
+    """The series that the options name, of the kind that they name.
+
+    Args:
+        args: the options.
+        or_shorter: where no bars have the timeframe, in each dataset the longest that it can be made of.
+
+    Raises:
+        ConfigError: a dataset or timeframe is none.
+        DataError: there is no such series; says where was looked, what is nearest, and the command that fetches it.
+        JournalError: a file cannot be read.
+    """
+    kind = getattr(args, "kind", BARS)
+    places = places_of(args)
+    there = [each for each in all_of(places) if each.series.kind == kind]
+    symbol = _spelled(args.symbol, there) if args.symbol else None
+    found = [each for each in there if _fits(each.series, symbol, args.timeframe)]
+    if not found and or_shorter and args.timeframe and kind == BARS:
+        found = _shorter([each for each in there if _fits(each.series, symbol, None)], _length(args.timeframe))
+    if not found:
+        raise DataError(_not_there(args, kind, places, there))
+    return found
+
+
+def the_one(args: argparse.Namespace, found: Sequence[Chosen]) -> Chosen:
+    """The only one of the series that the options leave.
+
+    Raises:
+        ConfigError: they leave several; says what would tell them apart.
+    """
+    if len(found) > 1:
+        options = [
+            option
+            for option, values in (
+                ("--dataset", {each.place.name for each in found}),
+                ("--symbol", {each.series.symbol for each in found}),
+                ("--timeframe", {each.series.timeframe for each in found}),
+            )
+            if len(values) > 1
+        ]
+        listed = "; ".join(str(each) for each in found[:_NEAREST])
+        raise ConfigError(f"{len(found)} series fit: {listed}; say {' and '.join(options)}")
+    return found[0]
+
+
+def _fits(series: Series, symbol: str | None, timeframe: str | None) -> bool:
+    return symbol in (None, series.symbol) and (timeframe in (None, series.timeframe) or not series.timeframe)
+
+
+def _shorter(there: Sequence[Chosen], length: int) -> list[Chosen]:
+    """By place and symbol, the longest bars that divide a length."""
+    found: dict[tuple[str, str], Chosen] = {}
+    for each in sorted(there, key=lambda each: timeframe_ns(each.series.timeframe)):
+        if length % timeframe_ns(each.series.timeframe) == 0:
+            found[each.place.name, each.series.symbol] = each
+    return list(found.values())
+
+
+def _length(timeframe: str) -> int:
+    try:
+        return timeframe_ns(timeframe)
+    except ContractError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _spelled(symbol: str, there: Sequence[Chosen]) -> str:
+    """The symbol as it is there, of one that is written without its slash."""
+    symbols = {each.series.symbol for each in there}
+    if symbol in symbols or "/" in symbol:
+        return symbol
+    meant = sorted(each for each in symbols if _letters(each) == _letters(symbol))
+    if len(meant) != 1:
+        return symbol
+    sys.stderr.write(f"symbol {symbol!r} is taken for {meant[0]!r}\n")
+    return meant[0]
+
+
+def _letters(symbol: str) -> str:
+    return re.sub(r"[^0-9a-z]", "", symbol.lower())
+
+
+def _not_there(args: argparse.Namespace, kind: str, places: Sequence[Place], there: Sequence[Chosen]) -> str:
+    """Where was looked, what is nearest, and the command that fetches what is missing."""
+    wanted = " ".join(word for word in (args.timeframe, kind) if word)
+    lines = [f"no {wanted}{f' of {args.symbol}' * bool(args.symbol)}"]
+    pattern = _pattern(kind, args.symbol, args.timeframe)
+    lines += [f"  searched {place.name!r}: {place.folder / pattern}" for place in places[:_NEAREST]]
+    if not places:
+        lines.append("  there is no dataset yet")
+    if near := _near(args.symbol, there):
+        lines.append(f"  nearest: {'; '.join(str(each) for each in near)}")
+    if args.symbol and kind == BARS:
+        lines.append(f"  to fetch it: {_fetch(args)}")
+    return "\n".join(lines)
+
+
+def _pattern(kind: str, symbol: str | None, timeframe: str | None) -> str:
+    name = file_symbol(symbol) if symbol else "*"
+    return _JOURNALS[kind].format(symbol=name, timeframe=timeframe or "*") + ".*"
+
+
+_JOURNALS = {
+    BARS: topics.MD_OHLCV.journal,
+    TRADES: topics.MD_TRADES.journal,
+    ACTIONS: topics.MD_ACTIONS.journal,
+}
+
+
+def _near(symbol: str | None, there: Sequence[Chosen]) -> list[Chosen]:
+    """The same symbol first, then those that are spelled alike."""
+    if symbol is None:
+        return list(there[:_NEAREST])
+    spelled = {_letters(each.series.symbol) for each in there}
+    order = get_close_matches(_letters(symbol), spelled, _NEAREST)
+    return [each for name in order for each in there if _letters(each.series.symbol) == name][:_NEAREST]
+
+
+def _fetch(args: argparse.Namespace) -> str:
+    """The command that fetches what was asked for; with open ends where it was."""
+    timeframe = args.timeframe or "1m"
+    _length(timeframe)
+    start, end = range_of(args) if "start" in args else (0, FOREVER)
+    if start and end < FOREVER:
+        return download_command(args.symbol, timeframe, start, end)
+    first = iso(start)[:10] if start else "2025-01-01"
+    return f"python -m backtest.data download --symbol {args.symbol} --timeframe {timeframe} --start {first}"
