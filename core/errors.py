@@ -17,8 +17,10 @@ NjordError
 ├── JournalError           a journal cannot be written, or does not hold what it must
 │   └── SequenceGap        a line of the total order is missing
 ├── DataError              market data are missing, or are not in order; fetch or repair them
+│   └── UntrustedAnswer    a venue contradicts itself, or answers what was not asked
 ├── ReplayMismatch         the same inputs gave other outputs than those published
 ├── InstanceBusy           the instance is already running
+├── CellInUse              the cell holds a session that this process must not mix with
 ├── IllegalTransition      an order was asked for a step that its state does not allow
 └── LedgerError            an accounting invariant does not hold
 
@@ -96,12 +98,20 @@ class DataError(NjordError):
     """Market data are missing, or a source does not give them as it must; the message says which, and what to do."""
 
 
+class UntrustedAnswer(DataError):
+    """A venue contradicts itself, or answers something else than it was asked; what it said is not kept."""
+
+
 class ReplayMismatch(NjordError):
     """The same inputs, code and configuration gave other outputs than those published."""
 
 
 class InstanceBusy(NjordError):
     """The instance is already running."""
+
+
+class CellInUse(NjordError):
+    """The cell holds a session that this process must not mix with; the message says whose, and where else to go."""
 
 
 class IllegalTransition(NjordError):

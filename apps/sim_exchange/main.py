@@ -6,7 +6,8 @@ options, it stands where a real exchange would. At --speed max it waits for its 
 beginning.
 
 What it knows of the past: all candles and the newest million trades since it was started; of a synthetic market also
-the hour before that, and older trades by their id. Faults are rules in a file of JSON or YAML, or come by POST
+the hour before that, and older trades by their id; with --history also the recorded minutes of a dataset, as candles of
+every length, behind which a synthetic market begins. Faults are rules in a file of JSON or YAML, or come by POST
 /sim/fault; GET /sim/state counts what they did, and GET /sim/trades is the truth to compare with.
 """
 
@@ -18,7 +19,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ import uvloop
 import yaml
 from aiohttp import web
 
+from apps.sim_exchange.history import read_history
 from apps.sim_exchange.player import catch_up, play
 from apps.sim_exchange.server import INSTANCE, Server
 from apps.sim_exchange.sockets import Hub
@@ -38,12 +40,14 @@ from core.errors import ConfigError, ContractError, NjordError
 from core.logging import setup_json_logging
 from core.market.binance import Decoder
 from core.market.records import Record
-from core.market.synthetic_market import SyntheticMarket, usual_price
+from core.market.synthetic_market import START_NS, SyntheticMarket, usual_price
 from core.runtime.locks import InstanceLock
 from core.runtime.process import speed
 from core.sim.clock import VirtualClock
 from core.sim.exchange import Exchange, Tape
 from core.sim.faults import Fault, FaultPlan, faults_of
+from core.sim.history import MinuteHistory
+from core.sim.klines import NS_PER_MINUTE
 from core.sim.limits import Weights
 from core.sim.market import NoPast
 from core.sim.tape import SyntheticPast, entered_at, snapshot_first
@@ -74,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--speed", type=speed, default=1.0, help="market seconds per second, or max (default: 1)")
     made.add_argument("--port", type=int, default=8090, help="on 127.0.0.1; 0 for any (default: 8090)")
     made.add_argument("--faults", type=Path, metavar="FILE", help="a list of rules for what goes wrong, JSON or YAML")
+    made.add_argument(
+        "--history", type=Path, metavar="FOLDER", help="a dataset whose minutes are the candles of the time before"
+    )
     made.add_argument(
         "--started-at", type=int, metavar="NS", help="wall clock of the market's beginning, ns UTC (default: now)"
     )
@@ -129,19 +136,38 @@ def _exchange(
     instruments: Sequence[Instrument], args: argparse.Namespace, hub: Hub, started_ns: int
 ) -> tuple[Exchange, int]:
     """The exchange, and the time of the market at which it begins."""
+    past = read_history(args.history, instruments) if args.history else {}
     if args.synthetic:
-        markets = [SyntheticMarket(each, args.seed, usual_price(each.symbol)) for each in instruments]
+        markets = _synthetic(instruments, args.seed, past)
         first_ns = markets[0].start_ns
         now_ns = first_ns
         if args.speed is not None:
             now_ns = VirtualClock(first_ns, started_ns, args.speed).market_ns(time.time_ns())
-        tapes = [Tape(each.instrument, entered_at(each, now_ns), SyntheticPast(each)) for each in markets]
+        tapes = [
+            Tape(each.instrument, entered_at(each, now_ns), SyntheticPast(each), past.get(each.instrument.symbol))
+            for each in markets
+        ]
         return Exchange(tapes, hub.wanted), first_ns
     for path in args.capture:
         read_capture(path)  # what cannot be opened is said at once
-    tapes = [Tape(each, snapshot_first(_recorded(args.capture, each.symbol)), NoPast()) for each in instruments]
+    tapes = [
+        Tape(each, snapshot_first(_recorded(args.capture, each.symbol)), NoPast(), past.get(each.symbol))
+        for each in instruments
+    ]
     exchange = Exchange(tapes, hub.wanted)
     return exchange, exchange.first_ns
+
+
+def _synthetic(
+    instruments: Sequence[Instrument], seed: int, past: Mapping[str, MinuteHistory]
+) -> list[SyntheticMarket]:
+    """Markets that begin together; where there is a past, behind its last minute and at its last price."""
+    last_ns = max((each.last_ns for each in past.values()), default=-1)
+    start_ns = last_ns + NS_PER_MINUTE if last_ns >= 0 else START_NS
+    prices = {each.symbol: past[each.symbol].last_price if past else 0.0 for each in instruments}
+    return [
+        SyntheticMarket(each, seed, prices[each.symbol] or usual_price(each.symbol), start_ns) for each in instruments
+    ]
 
 
 def _recorded(paths: Sequence[Path], symbol: str) -> Iterator[Record]:

@@ -10,11 +10,10 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 
-from core.adapters.venue import Ban, Ear, VenueRefused, VenueTrouble, retry_after_s
+from core.adapters.venue import Ban, Ear, VenueRefused, VenueTrouble, retry_after_s, server_of
 from core.contracts.instrument import file_symbol
 from core.errors import CodecError, ConfigError
 from core.market import binance_answers as answers
@@ -195,9 +194,7 @@ def hosts_of(name: str, endpoint: str) -> tuple[str, str]:
     """
     if not endpoint:
         return HOSTS[name]
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
-        raise ConfigError(f"--endpoint is {endpoint!r}; allowed: such as http://127.0.0.1:8090")
+    parts = server_of(endpoint)
     return f"{parts.scheme}://{parts.netloc}", f"{parts.scheme.replace('http', 'ws')}://{parts.netloc}"
 
 

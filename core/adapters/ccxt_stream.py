@@ -19,6 +19,7 @@ import ccxt
 import ccxt.pro
 import structlog
 
+from core.adapters.ccxt_package import NUMBERED_VENUES, must_be_at, urls_at
 from core.adapters.venue import Ban, Ear, VenueRefused, VenueTrouble, retry_after_s
 from core.contracts.enums import Side
 from core.errors import ConfigError, NjordError
@@ -26,8 +27,6 @@ from core.market.binance import NS_PER_MS
 from core.market.live_trades import Missing
 from core.market.records import DepthRecord, Newest, QuoteRecord, Record, TradeRecord
 
-BINANCE = ("binance", "binanceus")
-"""Venues whose trades are numbered without leaving any out, and whose own names for requests and fields are used."""
 LEVELS = 20
 """Levels a side of a published book: this client hands over the whole of it at every change."""
 BOOK_EVERY_S = 0.1
@@ -66,9 +65,10 @@ class CcxtVenue:
         Raises:
             ConfigError: it has no such endpoint.
         """
-        self.contiguous = name in BINANCE
+        self.contiguous = name in NUMBERED_VENUES
         if endpoint and not self.contiguous:
-            raise ConfigError(f"--endpoint is {endpoint!r} with --venue {name}; allowed with: {', '.join(BINANCE)}")
+            allowed = ", ".join(NUMBERED_VENUES)
+            raise ConfigError(f"--endpoint is {endpoint!r} with --venue {name}; allowed with: {allowed}")
         self.ban = Ban()
         self._name, self._endpoint = name, endpoint.rstrip("/")
         self._past = NUMBERED
@@ -103,7 +103,7 @@ class CcxtVenue:
         client = getattr(ccxt.pro, self._name)(settings)
         if self._endpoint:
             client.exceptions["exact"].update(client.exceptions["spot"]["exact"])  # it knows them by the venue's host
-            _must_be_at(self._endpoint, client.urls["api"])
+            must_be_at(self._endpoint, client.urls["api"])
         if not client.has.get("watchTrades"):
             raise ConfigError(f"--venue is {self._name!r}; allowed: a venue whose trades ccxt.pro can stream")
         return client
@@ -298,23 +298,6 @@ class CcxtVenue:
         bid_qty, ask_qty = float(row.get("bidVolume") or 0), float(row.get("askVolume") or 0)
         ts_ns = int(row.get("timestamp") or 0) * NS_PER_MS
         return QuoteRecord(update_id, float(row["bid"]), bid_qty, float(row["ask"]), ask_qty, ts_ns, recv_ns)
-
-
-def urls_at(endpoint: str) -> dict[str, Any]:
-    """Every address of the spot market, at another host; "/stream" in a socket's tells the client that it is spot."""
-    host, socket = endpoint, endpoint.replace("http", "ws", 1)
-    paths = {"public": "api/v3", "private": "api/v3", "v1": "api/v1", "v3": "api/v3", "wapi": "wapi/v3"}
-    paths |= {"sapi": "sapi/v1", "sapiV2": "sapi/v2", "sapiV3": "sapi/v3", "sapiV4": "sapi/v4"}
-    streams = {"spot": f"{socket}/stream/ws", "ws-api": {"spot": f"{socket}/ws-api/v3"}}
-    return {name: f"{host}/{path}" for name, path in paths.items()} | {"web": host, "ws": streams}
-
-
-def _must_be_at(endpoint: str, urls: Mapping[str, Any]) -> None:
-    used = (urls["public"], urls["private"], urls["ws"]["spot"], urls["ws"]["ws-api"]["spot"])
-    host = endpoint.partition("://")[2]
-    strangers = [url for url in used if url.partition("://")[2].partition("/")[0] != host]
-    if strangers:
-        raise ConfigError(f"--endpoint is {endpoint!r}, and the client would still dial {', '.join(strangers)}")
 
 
 def _words(error: BaseException) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import Protocol
+from urllib.parse import SplitResult, urlsplit
 
-from core.errors import NjordError
+from core.errors import ConfigError, NjordError
 from core.market.live_trades import Missing
 from core.market.records import DepthRecord, Newest, Record, TradeRecord
 
@@ -42,6 +43,18 @@ def one_line(reason: str) -> str:
     """
     shown = "".join(letter if letter.isprintable() else " " for letter in reason[:1000])
     return " ".join(shown.split())[:REASON_MAX]
+
+
+def server_of(endpoint: str) -> SplitResult:
+    """The parts of an address that names a server and nothing else.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+        raise ConfigError(f"--endpoint is {endpoint!r}; allowed: such as http://127.0.0.1:8090")
+    return parts
 
 
 class Ban:
