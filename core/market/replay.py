@@ -14,7 +14,7 @@ whatever is at or behind that second, the one of a bar's end before the bar.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -56,13 +56,13 @@ class Track(NamedTuple):
         kind: one of KINDS.
         symbol: ccxt unified symbol.
         timeframe: of bars; empty otherwise.
-        records: in the order in which they were recorded; may be asked for repeatedly.
+        records: gives them in the order in which they were recorded; every call from the first one on.
     """
 
     kind: Topic[Any]
     symbol: str
     timeframe: str
-    records: Iterable[Record]
+    records: Callable[[], Iterable[Record]]
 
     @property
     def channel(self) -> str:
@@ -100,7 +100,7 @@ def lines(tracks: Sequence[Track], start_ns: int, end_ns: int) -> Iterator[Line]
 def _timed(track: Track, place: int, start_ns: int) -> Iterator[tuple[int, int, bytes]]:
     """Each record with the newest time so far and the place of its track."""
     reached_ns, length_ns = start_ns, track.length_ns
-    for ts_ns, body in track.records:
+    for ts_ns, body in track.records():
         due_ns = ts_ns + length_ns
         if due_ns > reached_ns:
             reached_ns = due_ns

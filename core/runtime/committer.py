@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from core.errors import CellClosed, HistoryForked
 from core.runner import Item
@@ -26,7 +26,16 @@ class Committer:
         commits: how many were answered in this process.
     """
 
-    def __init__(self, cell: Cell, instance: str, ttl_ms: int, *, host: str = "", register: bool = True) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        instance: str,
+        ttl_ms: int,
+        *,
+        host: str = "",
+        register: bool = True,
+        admit: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """
         Args:
             cell: the connection.
@@ -34,6 +43,7 @@ class Committer:
             ttl_ms: how long a lease is good without renewal.
             host: where; this machine's name by default.
             register: whether every later server start waits for this instance.
+            admit: asked before the lease is taken; raises where this process may not take part.
         """
         self.cell = cell
         self.instance = instance
@@ -41,7 +51,7 @@ class Committer:
         self.token = secrets.token_hex(8)
         self.n = self.in_seq = self.obs_seq = self.seen = self.commits = 0
         self._ttl_ms = ttl_ms
-        self._register = register
+        self._register, self._admit = register, admit
         self._meta: Meta | None = None
         self._pending: Commit | None = None
         self._known = False
@@ -57,6 +67,8 @@ class Committer:
         """
         self._meta = meta
         if not self._known:
+            if self._admit is not None:
+                await self._admit()
             lease = await self.cell.acquire(
                 self.instance, token=self.token, host=self.host, ttl_ms=self._ttl_ms, register=self._register
             )

@@ -245,7 +245,7 @@ def assemble(
         committer: its commits.
         status: what it says of itself.
         exclusive: leases that it holds besides its own.
-        admit: asked before any lease is taken; raises where this process may not take part.
+        admit: asked before each of these is taken; raises where this process may not take part.
         notifier: tells systemd, for all shells of a process; one of its own by default.
 
     Raises:
@@ -268,10 +268,9 @@ def assemble(
         ),
         status=status,
         exclusive=tuple(
-            Committer(cell, name, config.runtime.lease_ttl_ms, host=committer.host, register=False)
+            Committer(cell, name, config.runtime.lease_ttl_ms, host=committer.host, register=False, admit=admit)
             for name in exclusive
         ),
-        admit=admit,
         notifier=notifier or Notifier(os.environ),
         pulse=Pulse(sync=config.runtime.fsync_every_ms / 1000),
     )

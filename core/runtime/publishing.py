@@ -77,11 +77,17 @@ class Publishing:
         if self._since_look < LAG_EVERY:
             return
         self._since_look = 0
+        await self._until_behind_by(self._lag_max)
+
+    async def _until_heard(self) -> None:
+        """Wait until every service that runs has handled the last watermark, or `stop` was called."""
+        await self._until_behind_by(0)
+
+    async def _until_behind_by(self, most: int) -> None:
         while not self._stopping:
             positions = await self._cell.held_positions()
             services = [seq for name, seq in positions.items() if not topics.feeds(name)]
-            behind = self._marked - min(services, default=self._marked)
-            if behind <= self._lag_max:
+            if self._marked - min(services, default=self._marked) <= most:
                 return
             await self._sleep(0.002)
 

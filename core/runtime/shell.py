@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +67,6 @@ class Shell:
         *,
         status: Status,
         exclusive: tuple[Committer, ...] = (),
-        admit: Callable[[], Awaitable[None]] | None = None,
         notifier: Notifier | None = None,
         pulse: Pulse | None = None,
     ) -> None:
@@ -79,12 +78,11 @@ class Shell:
             archive: its journals.
             status: what it says of itself.
             exclusive: leases that it holds besides its own and never commits under.
-            admit: asked on every connection before any lease is taken; raises where it may not take part.
             notifier: tells systemd.
             pulse: how often.
         """
         self._cell, self._driver, self._committer, self._archive = cell, driver, committer, archive
-        self._status, self._exclusive, self._admit = status, exclusive, admit
+        self._status, self._exclusive = status, exclusive
         self._notifier = notifier or Notifier({})
         self._pulse = pulse or Pulse()
         self._stop_at: float | None = None
@@ -146,8 +144,6 @@ class Shell:
 
     async def _life(self) -> None:
         meta = await self._welcome()
-        if self._admit is not None:
-            await self._admit()
         await self._archive.compare()
         await self._attest(meta)
         await self._join(meta)

@@ -1,0 +1,1 @@
+"""Market data again: what journals and datasets hold goes out as it did live."""
