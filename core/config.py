@@ -25,6 +25,7 @@ from core.config_sections import (
     Account,
     App,
     DataSourceEntry,
+    DataSourceFile,
     Fees,
     Paths,
     Portfolio,
@@ -66,7 +67,7 @@ class Config(Section):
     _root: Path = PrivateAttr(default=Path())
     _folder: Path = PrivateAttr(default=Path("config"))
     _entries: tuple[StrategyEntry, ...] = PrivateAttr(default=())
-    _data_sources: tuple[DataSourceEntry, ...] = PrivateAttr(default=())
+    _data_sources: tuple[DataSourceEntry, ...] = PrivateAttr(default=tuple(DataSourceFile().sources))
 
     def model_post_init(self, context: Any) -> None:
         """Take over where the files lie and what `config/strategies.yaml` and `config/data_sources.yaml` say."""

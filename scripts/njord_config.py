@@ -1,6 +1,6 @@
 """Look at the configuration as the services see it, without starting anything.
 
-  check   read every file, apply every rule, and let each service build its handler from its part
+  check   read every file, apply every rule, let each service build its handler from its part, load each data source
   show    every setting in force and where it was written; --service NAME: that service's part and its hash
   hash    SHA-256 of each service's part, as `control.config.*` records it
   schema  JSON Schema of the files, for editors
@@ -28,12 +28,13 @@ from core.config import Config, content_for, load_with_sources
 from core.config_errors import did_you_mean
 from core.config_files import Sources
 from core.config_layers import KeyPath, Layer, dotted
-from core.config_sections import SERVICE_NAMES, StrategyFile
+from core.config_sections import SERVICE_NAMES, DataSourceFile, StrategyFile
+from core.data_source_loading import load_sources
 from core.errors import ConfigError, NjordError
 from core.redact import HIDDEN, redact
 from core.risk.policy import RiskPolicy
 
-SCHEMAS = {"config": Config, "strategies": StrategyFile, "policy": RiskPolicy}
+SCHEMAS = {"config": Config, "strategies": StrategyFile, "data_sources": DataSourceFile, "policy": RiskPolicy}
 DEFAULT = "default"
 
 
@@ -98,12 +99,16 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _refusals(config: Config) -> Iterator[str]:
-    """What the services say that cannot run with their parts."""
+    """What the services say that cannot run with their parts, and which data sources cannot be used."""
     for service in SERVICES:
         try:
             service.build(content_for(service.name, config))
         except NjordError as error:
             yield from (f"{service.name}: {line}" for line in str(error).splitlines())
+    try:
+        load_sources(config)
+    except NjordError as error:
+        yield from str(error).splitlines()
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -124,12 +129,15 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _settings(config: Config, sources: Sources) -> Iterator[Setting]:
-    """Everything in force: the sections, then each strategy with what a profile has changed of it."""
+    """Everything in force: the sections, each strategy with what a profile has changed of it, the data sources."""
     yield from _in_force(config.model_dump(mode="json", exclude={"strategies"}), sources.layer, "")
     for index, entry in enumerate(config.strategy_entries):
         written = sources.strategies.part(("strategies", index))
         written.merge(sources.layer.part(("strategies", entry["id"])))
         yield from _in_force(entry, written, f"strategies[{entry['id']}].")
+    for index, source in enumerate(config.data_sources):
+        values = source.model_dump(mode="json", by_alias=True, exclude_none=True)
+        yield from _in_force(values, sources.data_sources.part(("sources", index)), f"data_sources[{source.id}].")
 
 
 def _in_force(values: dict[str, Any], layer: Layer, before: str) -> Iterator[Setting]:
