@@ -77,7 +77,7 @@ class Cached:
     def rising(self) -> bool:
         """Whether time rises strictly from file to file, as it does within each."""
         opens = self.arrays["ts_open"]
-        edges = np.cumsum([source.rows for source in self.sources])[:-1]
+        edges = np.cumsum([source.rows for source in self.sources], dtype=np.int64)[:-1]
         inner = edges[(edges > 0) & (edges < len(opens))]
         return bool((opens[inner] > opens[inner - 1]).all())
 
