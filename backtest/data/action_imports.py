@@ -8,11 +8,10 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from core import codec
 from core.contracts import CorporateAction, moment
-from core.contracts.enums import ActionKind
 from core.errors import ContractError, DataError
 
 FORMATS = ("lean", "csv")
@@ -20,6 +19,7 @@ FORMATS = ("lean", "csv")
 _DAY_NS = 86_400_000_000_000
 _COLUMNS = ("symbol", "kind", "ts_effective", "ratio", "amount", "currency", "new_symbol")
 _REQUIRED = ("kind", "ts_effective")
+_NEEDED = {"split": "ratio", "dividend": "amount", "symbol_change": "new_symbol"}
 _PLACES = 12
 _LAST_DIGIT = Fraction(1, 10**7)
 """Of a factor: some are rounded to it, some cut off."""
@@ -104,8 +104,11 @@ def action_of(given: Mapping[str, str]) -> CorporateAction:
     for name in _REQUIRED:
         if name not in given:
             raise ContractError(f"{name} is missing; needed: {', '.join(_REQUIRED)}")
-    if given["kind"] not in get_args(ActionKind):
-        raise ContractError(f"kind is {given['kind']!r}; allowed: {', '.join(get_args(ActionKind))}")
+    kind = given["kind"]
+    if kind not in _NEEDED:
+        raise ContractError(f"kind is {kind!r}; allowed: {', '.join(_NEEDED)}")
+    if _NEEDED[kind] not in given:
+        raise ContractError(f"{_NEEDED[kind]} is missing; needed for a {kind}")
     values: dict[str, Any] = {name: text for name, text in given.items() if name != "ts_effective"}
     values["ts_effective_ns"] = moment(given["ts_effective"], "ts_effective")
     return codec.from_dict(CorporateAction, values)

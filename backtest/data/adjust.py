@@ -116,7 +116,7 @@ def with_factors(columns: BarColumns, actions: Sequence[CorporateAction], *, as_
     if not own:
         return columns
     for each in own:
-        if each.currency not in ("", columns.currency):
+        if columns.currency and each.currency not in ("", columns.currency):
             what = f"dividend of {each.symbol} at {iso(each.ts_effective_ns)} is paid in {each.currency!r}"
             raise ContractError(f"{what}; allowed: the currency of its prices, {columns.currency!r}")
     split, total = factors(columns.ts_open, columns.close, own, as_of_ns=as_of_ns)
