@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from core.contracts.instrument import file_symbol
 from core.contracts.moments import iso
+from core.contracts.times import FOREVER
 from core.data_source import DataSource, Series
 from core.data_source_bars import BarQuery
 
@@ -17,7 +18,8 @@ _ALIKE = 0.7
 def explanation(sources: Mapping[str, DataSource], query: BarQuery, start_ns: int, end_ns: int) -> str:
     """Several lines for people; see `DataSources.explain`."""
     wanted = f"{query.timeframe} bars of {query.symbol}"
-    lines = [f"{wanted} from {iso(start_ns)} to {iso(end_ns)}: not all of them are there"]
+    until = f" to {iso(end_ns)}" if end_ns < FOREVER else ""
+    lines = [f"{wanted} from {iso(start_ns)}{until}: not all of them are there"]
     for name, source in sources.items():
         there = [each for known, each in query.series if known == name]
         lines.append(f"  searched {name}: {_listed(there) or 'none of this symbol'}")
@@ -27,13 +29,15 @@ def explanation(sources: Mapping[str, DataSource], query: BarQuery, start_ns: in
 
 
 def download_command(symbol: str, timeframe: str, start_ns: int, end_ns: int) -> str:
-    """The command that fetches whole UTC days around a range.
+    """The command that fetches whole UTC days around a range; what ends at `FOREVER` is fetched up to now.
 
     >>> download_command("BTC/USDT", "1m", 1_759_190_400_000_000_000, 1_759_276_800_000_000_000)
     'python -m backtest.data download --symbol BTC/USDT --timeframe 1m --start 2025-09-30 --end 2025-09-30'
     """
-    first, last = iso(start_ns)[:10], iso(max(start_ns, end_ns - 1))[:10]
-    return f"python -m backtest.data download --symbol {symbol} --timeframe {timeframe} --start {first} --end {last}"
+    end = f" --end {iso(max(start_ns, end_ns - 1))[:10]}" if end_ns < FOREVER else ""
+    return (
+        f"python -m backtest.data download --symbol {symbol} --timeframe {timeframe} --start {iso(start_ns)[:10]}{end}"
+    )
 
 
 def _listed(series: Iterable[Series]) -> str:

@@ -123,7 +123,7 @@ def test_a_class_of_one_s_own(tmp_path: Path, package: str) -> None:
     bars = list(sources.bars(BTC, "1m", 0, 1 << 62))
     assert [(bar.ts_open // MINUTE, bar.close) for bar in bars] == [(0, 5.0), (1, 6.0), (2, 7.0)]
     (longer,) = sources.bars(BTC, "3m", 0, 1 << 62)
-    assert longer == OHLCVBar(BTC, "3m", 0, 3 * MINUTE, 5.0, 7.0, 5.0, 7.0, 3.0, currency="USDT")
+    assert longer == OHLCVBar(BTC, "3m", 0, 3 * MINUTE, 5.0, 7.0, 5.0, 7.0, 3.0)
     assert [bar.close for bar in sources.last_bars(BTC, "1m", 2 * MINUTE, 1)] == [6.0]
 
 
