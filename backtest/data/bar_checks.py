@@ -17,7 +17,7 @@ _ROUNDING = 1e-9
 """So much, relative to the price, a vwap may be outside its bar: it is a quotient of rounded sums."""
 _MAD = 1.4826
 """Median absolute deviation times this is the standard deviation where values are normally distributed."""
-_LEAST_SPREAD = 0.1
+_LEAST_SPREAD = 0.25
 """Logarithmic volumes that differ by less are taken as if they differed by so much."""
 _LEAST = 4
 """A window of which less than this part is there says nothing."""
@@ -129,7 +129,8 @@ def _spikes(bars: BarColumns, limits: Limits, neighbors: Flags) -> Found:
     With r[i] = ln(close[i] / close[i-1]), m and s the mean and the standard deviation (n in the denominator) of the w
     returns before bar i, and x[i] that of ln(high[i] / close[i-1]) and ln(low[i] / close[i-1]) which is farther from 0:
     z[i] = |x[i] - m| / s. The window ends before the bar, so a spike does not widen what it is measured by. Returns
-    over a gap are left out, on both sides. Prices are taken with `split_factor`, so a known split is none.
+    over a gap are left out, on both sides. Prices are taken with `split_factor`, so a known split is none. A spike right
+    behind one in the other direction is its way back, and none of its own.
     """
     with np.errstate(all="ignore"):  # what is no price is found by another check
         before = np.concatenate([[np.nan], (bars.close * bars.split_factor)[:-1]])
@@ -145,6 +146,7 @@ def _spikes(bars: BarColumns, limits: Limits, neighbors: Flags) -> Found:
         z = np.abs(farthest - mean) / np.sqrt(np.maximum(squares / count - mean**2, 0.0))
         far = usable & (np.abs(np.expm1(farthest)) > limits.spike_move) & (count >= limits.window // _LEAST)
         wrong = far & (z > limits.spike_z)
+    wrong[1:] &= ~(wrong[:-1] & ((farthest[1:] > 0) != (farthest[:-1] > 0)))
 
     def describe(at: int) -> str:
         price = bars.high[at] if farthest[at] > 0 else bars.low[at]
@@ -164,7 +166,7 @@ def _volumes(bars: BarColumns, limits: Limits) -> Found:
     """Volumes that are too large.
 
     With v[i] = ln(volume[i]) of bars with volume, and med[i] the median of v over the w bars before i:
-    z[i] = (v[i] - med[i]) / (1.4826 mad[i]), mad[i] being the median of |v[j] - med[j]| over those bars, at least 0.1.
+    z[i] = (v[i] - med[i]) / (1.4826 mad[i]), mad[i] being the median of |v[j] - med[j]| over those bars, at least 0.25.
     """
     import pandas as pd
 

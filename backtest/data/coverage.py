@@ -61,6 +61,7 @@ class Coverage:
         last_ns: end of the last of them, exclusive; 0 without any.
         holes: what is missing, oldest first.
         source: where was looked.
+        into: options of the download command that say where to fetch from, and into which dataset.
     """
 
     symbol: str
@@ -72,6 +73,7 @@ class Coverage:
     last_ns: int
     holes: tuple[Hole, ...]
     source: str = ""
+    into: tuple[str, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -98,11 +100,13 @@ class Coverage:
         spans = [(hole.start_ns, hole.end_ns) for hole in self.holes]
         if len(spans) > _COMMANDS:
             spans = [(spans[0][0], spans[-1][1])]
-        return [download_command(self.symbol, self.timeframe, start, end) for start, end in spans]
+        return [
+            " ".join([download_command(self.symbol, self.timeframe, start, end), *self.into]) for start, end in spans
+        ]
 
     def text(self) -> str:
         """A few lines for people: asked, found, missing, and how to get it."""
-        where = f" in {self.source}" if self.source else ""
+        where = f" in {self.source!r}" if self.source else ""
         lines = [
             f"{self.symbol} {self.timeframe}{where}",
             f"  asked    {self.asked:,} bars, {iso(self.start_ns)} -> {iso(self.end_ns)}",
@@ -123,13 +127,29 @@ _FOLD = " \\\n      --start"
 
 
 def coverage(
-    of: BarColumns | BarSource, symbol: str, timeframe: str, start_ns: int, end_ns: int, *, source: str = ""
+    of: BarColumns | BarSource,
+    symbol: str,
+    timeframe: str,
+    start_ns: int,
+    end_ns: int,
+    *,
+    source: str = "",
+    into: tuple[str, ...] = (),
 ) -> Coverage:
     """How much of `[start_ns, end_ns)` is there.
 
     A bar belongs to the range if it opens in it. Markets of `asset_class` "crypto" never close; others are taken to be
     open from Monday to Friday, so a daily bar of a weekend is not missing, while one of a holiday is; of their shorter
     bars only those between two bars of one UTC day can be missing.
+
+    Args:
+        of: the bars, or what has them.
+        symbol: ccxt unified symbol.
+        timeframe: of the bars.
+        start_ns: ns UTC.
+        end_ns: ns UTC.
+        source: how the place is called; the source's own name unless given.
+        into: see `Coverage`.
 
     Raises:
         ContractError: no timeframe.
@@ -141,7 +161,7 @@ def coverage(
     step = timeframe_ns(timeframe)
     holes = holes_of(bars.ts_open, step, (start_ns, end_ns), always_open=bars.asset_class == _ALWAYS_OPEN)
     first, last = (int(bars.ts_open[0]), int(bars.ts_open[-1]) + step) if len(bars) else (0, 0)
-    return Coverage(symbol, timeframe, start_ns, end_ns, len(bars), first, last, holes, name)
+    return Coverage(symbol, timeframe, start_ns, end_ns, len(bars), first, last, holes, name, into)
 
 
 def span_of(bars: BarColumns) -> tuple[int, int]:

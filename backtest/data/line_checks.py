@@ -158,9 +158,11 @@ def _lengths(rows: Arrays, files: list[Path]) -> Found:
 
 
 def _order(rows: Arrays, files: list[Path], step: int) -> Found:
-    opens = rows["ts_open"]
-    late = np.zeros(len(opens), np.bool_)
-    late[1:] = (opens[1:] < np.maximum.accumulate(opens)[:-1]) & (rows["file"][1:] == rows["file"][:-1])
+    """Lines that are older than one before them in the same file."""
+    ranks = np.unique(rows["ts_open"], return_inverse=True)[1]
+    places = rows["file"] * len(ranks) + ranks  # rise from file to file, and in each with the time
+    late = np.zeros(len(ranks), np.bool_)
+    late[1:] = places[1:] < np.maximum.accumulate(places)[:-1]
     return _at(_where(rows, late), "order", files, step)
 
 

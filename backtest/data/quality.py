@@ -40,6 +40,7 @@ class DataValidator:
         trades: TradeColumns | None = None,
         fills: Iterable[dict[str, Any]] | None = None,
         source: str = "",
+        into: tuple[str, ...] = (),
     ) -> QualityReport:
         """Everything there is to say about one series.
 
@@ -49,10 +50,11 @@ class DataValidator:
             trades: of the same symbol.
             fills: our own in the same symbol, as their lines say it.
             source: where the data are, for the report.
+            into: see `Coverage`.
         """
         bars = data.bars if isinstance(data, BarLines) else data
         start_ns, end_ns = span or span_of(bars)
-        cover = coverage(bars, bars.symbol, bars.timeframe, start_ns, end_ns, source=source)
+        cover = coverage(bars, bars.symbol, bars.timeframe, start_ns, end_ns, source=source, into=into)
         figures = {"bars": len(bars), "bars without volume": int((bars.volume == 0).sum())}
         found: list[Found] = []
         if isinstance(data, BarLines):

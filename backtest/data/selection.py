@@ -33,15 +33,29 @@ class Place:
     Attributes:
         name: how people call it.
         data: its contents.
+        is_dataset: whether what is downloaded can be put into it.
     """
 
     name: str
     data: Dataset
+    is_dataset: bool = False
 
     @property
     def folder(self) -> Path:
         """Where it is."""
         return self.data.folder
+
+    def download_options(self) -> tuple[str, ...]:
+        """What tells the download command to put something in here; nothing where it cannot.
+
+        Raises:
+            DataError: the dataset's own file is broken.
+        """
+        if not self.is_dataset:
+            return ()
+        venue = self.data.manifest.venue
+        into = () if self.name == venue else (f"--dataset {self.name}",)
+        return ((f"--venue {venue}",) if venue else ()) + into
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +117,16 @@ def places_of(args: argparse.Namespace) -> list[Place]:
         return [Place(str(args.folder), Dataset(args.folder))]
     paths = cli.config_of(args).paths
     history = History(paths.history_dir)
-    known = {name: history.dataset(name) for name in history.names()}
+    known = {name: Place(name, history.dataset(name), True) for name in history.names()}
     if paths.journal_dir.is_dir():
-        known.setdefault(RECORDED, Dataset(paths.journal_dir))
+        known.setdefault(RECORDED, Place(RECORDED, Dataset(paths.journal_dir)))
     if args.dataset is None:
-        return [Place(name, data) for name, data in known.items()]
+        return list(known.values())
     if args.dataset not in known:
         raise ConfigError(
             f"--dataset is {args.dataset!r}, which is not in {history.folder}; {did_you_mean(args.dataset, known)}"
         )
-    return [Place(args.dataset, known[args.dataset])]
+    return [known[args.dataset]]
 
 
 def all_of(places: Iterable[Place]) -> list[Chosen]:

@@ -82,7 +82,8 @@ def _report(args: argparse.Namespace, each: Chosen, validator: DataValidator) ->
         span=_span(lines.bars, start_ns, end_ns),
         trades=place.data.trades(series.symbol, start_ns, end_ns) if has_trades else None,
         fills=_fills(args, each, (start_ns, end_ns)),
-        source=repr(place.name),
+        source=place.name,
+        into=place.download_options(),
     )
 
 
