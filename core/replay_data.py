@@ -31,6 +31,7 @@ KINDS: dict[Kind, str] = {"bars": "bars", "trades": "trades", "books": "books", 
 _TOPICS: dict[Kind, Topic[Any]] = {
     "bars": topics.MD_OHLCV, "trades": topics.MD_TRADES, "books": topics.MD_BOOK, "tickers": topics.MD_TICKER,
 }  # fmt: skip
+_TIME_AND_BODY = itemgetter(0, 3)
 _TIME = {"trades": attrgetter("ts"), "books": attrgetter("ts_exchange_ns"), "tickers": attrgetter("ts_exchange_ns")}
 
 
@@ -161,11 +162,8 @@ class _Query:
 
     def _raw(self, source: JournalSource, topic: Topic[Any]) -> Iterator[Record]:
         """What a journal holds, as it stands there."""
-        found = source.reader.records(
-            topic, self._start_ns, self._end_ns, symbol=self._symbol, timeframe=self._timeframe
-        )
-        for ts_ns, _, body in found:
-            yield ts_ns, body
+        span = (self._start_ns, self._end_ns)
+        return map(_TIME_AND_BODY, source.reader.records(topic, *span, symbol=self._symbol, timeframe=self._timeframe))
 
 
 def _journals(sources: Mapping[str, DataSource]) -> list[DataSource]:
