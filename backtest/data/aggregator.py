@@ -111,7 +111,7 @@ class DataAggregator:
             _times(part)
             part.index = _index(part)
             parts[symbol] = part
-        merged = pd.concat(parts, axis=1, join="outer", names=["symbol", "field"]).sort_index()
+        merged = pd.concat(parts, axis=1, join="outer", sort=True, names=["symbol", "field"])
         return _filled(merged) if forward_fill else merged
 
 

@@ -37,6 +37,7 @@ LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|[Pp]laceholder|NotImplementedError)\b
 ALL = modules(*PRODUCT, *COMMANDS)
 
 ENTRY_POINTS = {
+    "backtest.data.aggregator": "frames made longer, given indicators, merged; for notebooks (docs/EXTENDING.md)",
     "backtest.data.service": "plays history to a kernel or any function, for scripts and notebooks",
     "core.kernel": "runs services offline; for authors of strategies (docs/EXTENDING.md) and for tests",
     "strategies.manager": "the asynchronous wrapper of the host, for scripts and notebooks",
