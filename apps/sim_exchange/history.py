@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from core.contracts import Instrument
 from core.errors import ConfigError
+from core.journal_reader import JournalReader
 from core.sim.history import MinuteHistory
 
 TIMEFRAME = "1m"
@@ -25,8 +25,6 @@ def read_history(folder: Path, instruments: Sequence[Instrument]) -> dict[str, M
         ConfigError: it has minutes of none of them.
         JournalError: a journal is broken.
     """
-    from core.journal_reader import JournalReader
-
     if not folder.is_dir():
         raise ConfigError(f"--history is {folder}; allowed: a folder")
     reader = JournalReader(folder)
@@ -37,7 +35,7 @@ def read_history(folder: Path, instruments: Sequence[Instrument]) -> dict[str, M
     return found
 
 
-def _minutes(reader: Any, symbol: str) -> MinuteHistory:
+def _minutes(reader: JournalReader, symbol: str) -> MinuteHistory:
     made = MinuteHistory()
     for bar in reader.read_bars(symbol, TIMEFRAME, 0, FOREVER):
         made.add(bar.ts_open, (bar.open, bar.high, bar.low, bar.close), bar.volume, bar.turnover, bar.trade_count)

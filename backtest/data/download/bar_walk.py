@@ -82,6 +82,7 @@ class BarWalk:
                 self._must_agree(page.bars, known)
             fresh = page.bars.between(cursor, end)
             if not len(fresh):
+                self._must_heed_start(page.bars)
                 reached = self._behind_nothing(cursor, end)
                 yield Piece(fresh, ((cursor, reached),), reached)
                 cursor, known = reached, None
@@ -98,6 +99,7 @@ class BarWalk:
         Raises:
             UntrustedAnswer: they are not.
         """
+        bars = bars[: self._source.page - 1]  # with the one before them they must fit into a page
         start, end = int(bars.ts_open[0]), int(bars.ts_close[-1])
         said = self._page(start, end, b"").bars.between(start, end)
         if not np.array_equal(said.ts_open, bars.ts_open):
@@ -137,8 +139,12 @@ class BarWalk:
             self._heeds_start = True
             return
         self._must_be_empty(cursor, first)
-        if not self._heeds_start and len(fresh) > 1:
-            second = int(fresh.ts_open[1])
+        self._must_heed_start(fresh)
+
+    def _must_heed_start(self, bars: BarColumns) -> None:
+        """Once, if an answer could also be that of a venue which gives the same bars whatever is asked for."""
+        if not self._heeds_start and len(bars) > 1:
+            second = int(bars.ts_open[1])
             self._page(second + self._step, second + 2 * self._step, b"")  # begins earlier where the start is ignored
             self._heeds_start = True
 

@@ -194,7 +194,8 @@ def _sampled(there: BarColumns, got: list[Span]) -> Iterator[int]:
     fetched = merged(got)
     first, last = fetched[0][0], fetched[-1][1]
     fresh = there.between(first, last)
-    places = np.unique(np.linspace(0, max(0, len(fresh) - SAMPLE_BARS), SAMPLES).astype(np.int64))
+    samples = min(SAMPLES, -(-len(fresh) // SAMPLE_BARS))
+    places = np.unique(np.linspace(0, max(0, len(fresh) - SAMPLE_BARS), samples).astype(np.int64))
     yield from (int(fresh.ts_open[place]) for place in places)
     step = timeframe_ns(there.timeframe)
     holes = holes_of(fresh.ts_open, step, (first, last))

@@ -83,14 +83,17 @@ class Outcome:
         elif not self.missing:
             lines.append("  missing  nothing")
         else:
-            lines.append(f"  missing  {self.missing:,} bars, of which the venue itself has {_none_of(self)}:")
+            lines.append(f"  missing  {self.missing:,} bars{_whose(self)}:")
             lines += _named(self.holes)
         checked = f", {self.checked:,} bars asked for twice: the same" if self.checked else ""
         return [*lines, f"  requests {self.requests:,}{checked}"]
 
 
-def _none_of(outcome: Outcome) -> str:
-    return "none" if outcome.own == outcome.missing else f"not {outcome.own:,}"
+def _whose(outcome: Outcome) -> str:
+    if not outcome.own:
+        return ""
+    which = "which" if outcome.own == outcome.missing else f"{outcome.own:,} of which"
+    return f", {which} the venue itself does not have"
 
 
 def _named(holes: Sequence[Hole]) -> list[str]:

@@ -76,12 +76,12 @@ def by_number(source: Numbered, symbol: str, span: Span, from_id: int = -1) -> I
         _must_rise(symbol, numbers, number)
         if (np.diff(times) < 0).any():
             raise UntrustedAnswer(f"{symbol}: trades from number {number} on go back in time")
-        missing = int(numbers[-1]) - number + 1 - len(numbers)
-        if looked_for:  # behind the number that was looked for the first one there is may be a later one
-            missing, looked_for = int(numbers[-1] - numbers[0]) + 1 - len(numbers), False
+        first = int(numbers[0]) if looked_for else number  # the number that was looked for need not be there
+        missing, looked_for = int(numbers[-1]) - first + 1 - len(numbers), False
         inside = (times >= start) & (times < end)
         reached = end if times[-1] >= end else max(reached, int(times[-1]))
-        number = int(numbers[-1]) + 1
+        late = numbers[times >= end]
+        number = int(late[0]) if len(late) else int(numbers[-1]) + 1
         yield TradePiece(_columns(symbol, rows, inside), reached, number, missing)
 
 
