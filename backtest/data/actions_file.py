@@ -23,16 +23,25 @@ def read_actions(folder: Path, journal: str, symbol: str) -> list[CorporateActio
     Raises:
         JournalError: a line is none; names file and line.
     """
-    found: list[CorporateAction] = []
-    for file in files_of(folder, journal):
-        for number, line in enumerate(read_lines(file.path), 1):
-            try:
-                action = codec.decode(line, CorporateAction)
-            except CodecError as error:
-                raise JournalError(f"{file.path}, line {number}: {error}") from None
-            if action.symbol == symbol:
-                found.append(action)
+    found = [action for file in files_of(folder, journal) for action in actions_in(file.path, symbol)]
     return sorted(found, key=_key)
+
+
+def actions_in(path: Path, symbol: str) -> list[CorporateAction]:
+    """The actions of a symbol in one file, in its order.
+
+    Raises:
+        JournalError: a line is none; names file and line.
+    """
+    found: list[CorporateAction] = []
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            action = codec.decode(line, CorporateAction)
+        except CodecError as error:
+            raise JournalError(f"{path}, line {number}: {error}") from None
+        if action.symbol == symbol:
+            found.append(action)
+    return found
 
 
 def merge_actions(

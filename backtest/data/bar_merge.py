@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from backtest.data.columns import ARRAYS, DEFAULTS, PRICES, BarColumns
 from backtest.data.merging import Conflict, Decided, Matched, decide, same_values, spelled
@@ -37,6 +40,20 @@ def merge_bars(old: BarColumns, new: BarColumns, conflict: Conflict) -> tuple[Ba
         new.symbol, new.timeframe, arrays, asset_class=new.asset_class, currency=new.currency
     )  # fmt: skip
     return merged, decided
+
+
+def same_bars(arrays: dict[str, Any], first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which pairs of rows are equal in every column.
+
+    Args:
+        arrays: columns by name.
+        first: rows.
+        second: as many rows, each compared with the one of `first`.
+    """
+    equal = np.ones(len(first), np.bool_)
+    for array in arrays.values():
+        equal &= same_values(array[first], array[second])
+    return equal
 
 
 def _match(old: BarColumns, new: BarColumns) -> Matched:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from backtest.data.bar_merge import same_bars
 from backtest.data.cache_file import FOLDER, Cached, CacheFile, Source
 from backtest.data.columns import ARRAYS, BarColumns
 from backtest.data.days import FOREVER
-from backtest.data.merging import same_values
 from backtest.data.parsing import Arrays, FileBars, file_bars, shown
 from backtest.data.series import BARS, Series
 from core.contracts.moments import iso
@@ -186,9 +186,7 @@ def _in_order(series: Series, arrays: Arrays) -> Arrays:
     order = np.argsort(opens, kind="stable")
     ordered = {name: array[order] for name, array in arrays.items()}
     again = np.flatnonzero(np.diff(ordered["ts_open"]) == 0) + 1
-    equal = np.ones(len(again), np.bool_)
-    for array in ordered.values():
-        equal &= same_values(array[again - 1], array[again])
+    equal = same_bars(ordered, again - 1, again)
     if not equal.all():
         row = int(again[int(np.argmin(equal))])
         raise JournalError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from backtest.data.columns import ARRAYS, BarColumns, Ints
-from backtest.data.day_files import sync_folder, write_compressed
+from backtest.data.day_files import write_compressed
 from backtest.data.parsing import Arrays, file_bars, file_trades
 from backtest.data.series import ACTIONS, Series, named_in
 from backtest.data.trades import TRADE_ARRAYS, TradeColumns
@@ -121,23 +121,26 @@ class DayFiles:
         return _joined(self._series.symbol, parts).between(start_ns, end_ns)
 
     def write(self, contents: Iterable[tuple[int, bytes]]) -> None:
-        """Replace the files of some days, one after the other, each at once.
+        """Replace the files of some days; each is there as it was or as it should be, whatever happens.
 
         Args:
             contents: days counted from 1970, and their lines; a day without lines has no file.
 
         Raises:
-            DataError: the disk refuses; the days before are written.
+            DataError: the disk refuses; some days may be written.
         """
-        for day, lines in contents:
-            if lines:
-                write_compressed(self._path(day), lines)
-            else:
-                self._path(day).unlink(missing_ok=True)
-        sync_folder(self._folder)
+        write_compressed(self._filled(contents))
 
     def _path(self, day: int) -> Path:
         return self._folder / (dated_name(self._series.journal, day_of(day * DAY_NS), 0) + ".gz")
+
+    def _filled(self, contents: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Path, bytes]]:
+        """The files that get lines; those of the other days go."""
+        for day, lines in contents:
+            if lines:
+                yield self._path(day), lines
+            else:
+                self._path(day).unlink(missing_ok=True)
 
     def _there(self, days: Ints) -> list[Path]:
         return [path for path in map(self._path, days.tolist()) if path.exists()]

@@ -10,7 +10,8 @@ from typing import Protocol, cast
 from core import cli
 
 COMMANDS: tuple[str, ...] = (
-    "listing", "info", "raw", "export", "check", "cache_info", "download", "update", "book", "generate", "actions",
+    "importing", "listing", "info", "raw", "export", "check", "cache_info", "download", "update", "book", "generate",
+    "actions",
 )  # fmt: skip
 """Modules of `backtest.data.commands`, one per sub-command, in the order of the help."""
 

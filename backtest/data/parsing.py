@@ -109,7 +109,7 @@ def file_rows(path: Path, event: type[Event]) -> list[Any]:
 
 
 def bad_bars(arrays: Arrays) -> NDArray[np.bool_]:
-    """Which bars no event may hold: prices are above 0 with low <= open, close <= high, amounts 0 or more, all finite."""
+    """Which bars no event may hold: prices above 0, low <= open, close <= high, amounts 0 or more, all finite."""
     low, high = arrays["low"], arrays["high"]
     good = (low > 0) & (high < np.inf)
     for name in ("open", "close"):

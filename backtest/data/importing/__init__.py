@@ -1,0 +1,1 @@
+"""Market data of other tools' files and of frames, taken into a dataset."""

@@ -1,0 +1,127 @@
+"""Files and frames taken into a dataset, with an explanation of what was taken for what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from backtest.data.importing.bars import read_bars
+from backtest.data.importing.csv_table import CsvTable
+from backtest.data.importing.files import Content, contents_of
+from backtest.data.importing.journals import import_journals, journals_of
+from backtest.data.importing.names import differences, suggested
+from backtest.data.importing.options import Imported, Options
+from backtest.data.importing.roles import roles_of
+from backtest.data.importing.rows import Rows
+from backtest.data.importing.sheet import Table
+from backtest.data.importing.tables import arrow_table, frame_table, json_table
+from backtest.data.importing.trades import read_trades
+from backtest.data.manifest import Origin
+from backtest.data.series import BARS, TRADES, Series
+from backtest.data.store import Dataset
+from core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Imported", "Options", "import_file", "import_frame"]
+
+
+def import_file(dataset: Dataset, path: Path, options: Options) -> Iterator[Imported]:
+    """Take in a file, a folder of journals, or the members of an archive, one after the other.
+
+    Args:
+        dataset: takes it in.
+        path: the file or folder.
+        options: what it does not say.
+
+    Raises:
+        ConfigError: there is no such file, or an option is missing or none.
+        DataError: it cannot be read or its rows are wrong, or they differ from what is there; nothing of it, or of the
+            member of an archive, was taken in.
+        JournalError: a journal is broken.
+    """
+    if path.is_dir():
+        for made in import_journals(dataset, journals_of(path), str(path), options):
+            yield _noted(dataset, made, path.name, "", options)
+        return
+    for content in contents_of(path, options.format):
+        if content.format == "ndjson":
+            if content.name != str(path):
+                raise DataError(f"{content.name}: a journal within an archive is not read; unpack it")
+            for made in import_journals(dataset, [path], str(path), options):
+                yield _noted(dataset, made, path.name, content.sha256, options)
+        else:
+            made = _import_table(dataset, _table(content), _with_symbol(content, options), Path(content.name).name)
+            yield _noted(dataset, made, Path(content.name).name, content.sha256, options)
+
+
+def import_frame(
+    dataset: Dataset, frame: pd.DataFrame | Any, symbol: str, timeframe: str | None = None, **options: Any
+) -> Imported:
+    """Take in a pandas frame (its index counts as a column) or a `pyarrow.Table`, as if it were a file.
+
+    Args:
+        dataset: takes it in.
+        frame: columns are known by their names, as those of a CSV are; pandas times count what they say they count.
+        symbol: ccxt unified symbol.
+        timeframe: of bars; None: from the spacing of their times.
+        options: others of `Options`, such as `conflict` or `timezone`.
+
+    Raises:
+        ConfigError: an option is none.
+        DataError: its rows are wrong, or they differ from what is there; nothing was taken in.
+    """
+    chosen = Options(**{"now_ns": time_ns(), **options, "symbol": symbol, "timeframe": timeframe or ""})
+    made = _import_table(dataset, frame_table(frame), chosen, "")
+    return _noted(dataset, made, "frame", "", chosen)
+
+
+def _table(content: Content) -> Table:
+    if content.format == "csv":
+        return CsvTable(content)
+    return json_table(content) if content.format == "json" else arrow_table(content)
+
+
+def _with_symbol(content: Content, options: Options) -> Options:
+    if options.symbol:
+        return options
+    hint = suggested(Path(content.name).name).symbol
+    told = f"the file's name suggests --symbol {hint}" if hint else "--symbol BTC/USDT, for instance"
+    raise ConfigError(f"{content.name} does not say whose prices these are: {told}")
+
+
+def _import_table(dataset: Dataset, table: Table, options: Options, name: str) -> Imported:
+    roles = roles_of(table.head, options)
+    rows = Rows.of(table, roles, options)
+    how: dict[str, Any] = {"conflict": options.conflict, "dry_run": options.dry_run}
+    if roles.kind == BARS:
+        read = read_bars(rows)
+        series, times, ts_ns = Series(BARS, options.symbol, read.columns.timeframe), read.times, read.columns.ts_open
+        found = f"; time frame {series.timeframe} ({read.length})"
+        added = dataset.add(read.columns, **how)
+    else:
+        trades, times = read_trades(rows)
+        series, ts_ns, found = Series(TRADES, options.symbol), trades.ts, ""
+        added = dataset.add_trades(trades, **how)
+    first, last = (int(ts_ns[0]), int(ts_ns[-1])) if len(ts_ns) else (0, 0)
+    return Imported(
+        table.head.source, series, len(ts_ns), first, last, table.format, times,
+        f"{table.head.said}; {roles.explained}; times: {times}{found}", added,
+        tuple(rows.notes + differences(name, series.symbol, series.timeframe)), rows.skipped(),
+    )  # fmt: skip
+
+
+def _noted(dataset: Dataset, made: Imported, name: str, sha256: str, options: Options) -> Imported:
+    """Write down where it came from."""
+    if not options.dry_run:
+        series = made.series
+        dataset.note_origin(
+            Origin(
+                name, series.symbol, series.timeframe, made.rows, made.first_ns, made.last_ns, options.now_ns,
+                made.format, made.times, sha256,
+            )
+        )  # fmt: skip
+    return made
