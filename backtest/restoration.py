@@ -78,15 +78,14 @@ def _agreeing(served: list[Line], union: dict[int, Line]) -> list[Line]:
 
 def _beginning(union: dict[int, Line], cleared: int) -> int:
     """The first number from which nothing may be missing: 1, unless the oldest journals were deleted on purpose."""
-    if 1 in union:
-        return 1
-    rest = [seq for seq, line in union.items() if line.header.ts >= cleared]
-    if not cleared or not rest:
+    if cleared:  # of older days quiet journals still have their lines
+        return min((seq for seq, line in union.items() if line.header.ts >= cleared), default=max(union))
+    if 1 not in union:
         raise JournalError(
             f"the oldest line of all journals is {min(union)}, not 1: the folder with the older ones is missing; name"
             " it with --journal-dir"
         )
-    return min(rest)
+    return 1
 
 
 def _end(union: dict[int, Line], first: int) -> int:

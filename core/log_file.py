@@ -68,9 +68,9 @@ class LogFile:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = fd
-        status = os.fstat(fd)
-        written = datetime.fromtimestamp(status.st_mtime, UTC) if status.st_size else self._clock()
-        self._day = written.strftime("%Y%m%d")
+        status, now = os.fstat(fd), self._clock()
+        written = datetime.fromtimestamp(status.st_mtime, UTC) if status.st_size else now
+        self._day = min(written, now).strftime("%Y%m%d")
 
     def _is_named(self) -> bool:
         """Whether the open file still has its name."""
