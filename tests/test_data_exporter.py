@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -70,7 +71,7 @@ def text_of(path: Path, compression: str) -> bytes:
     return path.read_bytes()
 
 
-def from_objects(objects: list[dict]) -> BarColumns:
+def from_objects(objects: list[dict[str, Any]]) -> BarColumns:
     arrays = {name: np.array([each[name] for each in objects]) for name in ARRAYS if name != "vwap"}
     arrays["vwap"] = np.array([np.nan if each["vwap"] is None else each["vwap"] for each in objects])
     return of_words(arrays, objects[0])
@@ -201,7 +202,7 @@ def test_trades_come_back_from_hdf5_and_ndjson(tmp_path):
     assert file_trades(DataExporter("ndjson", "gzip").write(trades(), tmp_path).path, "BTC/USDT")[0].equals(trades())
 
 
-def same_trades(read: dict[str, list]) -> None:
+def same_trades(read: dict[str, list[Any]]) -> None:
     for name, values in read.items():
         assert values == getattr(trades(), name).tolist(), name
 

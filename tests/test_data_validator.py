@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -252,7 +253,7 @@ def test_a_bar_that_says_it_is_not_complete_is_not_held_against_trades():
     assert "trades" not in report.counts
 
 
-def fill(minute: float = 50, price: str = "100", qty: str = "1", fee: str | None = "0.1") -> dict:
+def fill(minute: float = 50, price: str = "100", qty: str = "1", fee: str | None = "0.1") -> dict[str, Any]:
     return {"fill_id": "f1", "ts_fill_ns": START + int(minute * MINUTE), "price": price, "qty": qty, "fee": fee}
 
 

@@ -129,8 +129,8 @@ def _spikes(bars: BarColumns, limits: Limits, neighbors: Flags) -> Found:
     With r[i] = ln(close[i] / close[i-1]), m and s the mean and the standard deviation (n in the denominator) of the w
     returns before bar i, and x[i] that of ln(high[i] / close[i-1]) and ln(low[i] / close[i-1]) which is farther from 0:
     z[i] = |x[i] - m| / s. The window ends before the bar, so a spike does not widen what it is measured by. Returns
-    over a gap are left out, on both sides. Prices are taken with `split_factor`, so a known split is none. A spike right
-    behind one in the other direction is its way back, and none of its own.
+    over a gap are left out, on both sides. Prices are taken with `split_factor`, so a known split is none. A spike
+    right behind one in the other direction is its way back, and none of its own.
     """
     with np.errstate(all="ignore"):  # what is no price is found by another check
         before = np.concatenate([[np.nan], (bars.close * bars.split_factor)[:-1]])

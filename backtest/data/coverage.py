@@ -19,13 +19,12 @@ _COMMANDS = 3
 
 
 class BarSource(Protocol):
-    """Anything that has bars, such as a dataset.
+    """Anything that has bars, such as a dataset."""
 
-    Attributes:
-        name: how people call it.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        ...
 
     def bars(self, symbol: str, timeframe: str, start_ns: int, end_ns: int) -> BarColumns:
         """The bars that open in `[start_ns, end_ns)`."""
