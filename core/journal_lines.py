@@ -7,8 +7,11 @@ whoever asks. A gzip stream that breaks off is torn behind its last whole line; 
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
-from io import FileIO
+from io import SEEK_END, FileIO
+from itertools import islice
+from os import fstat
 from pathlib import Path
 
 from core.errors import JournalError
@@ -16,6 +19,9 @@ from core.journal_files import files_of
 
 BLOCK_BYTES = 1 << 20
 """Most bytes that are read at once, from a disk or out of a gzip stream."""
+
+PEEK_BYTES = 1 << 12
+"""Read at first of a file of which one line is wanted."""
 
 _GZIP = zlib.MAX_WBITS | 16
 
@@ -28,6 +34,7 @@ class LineReader:
 
     Attributes:
         path: the file; its compressed form where the plain one has just been replaced by that.
+        compressed: whether it is gzip.
         rest: after the last block: what is there of a torn line.
         torn: after the last block: whether the last line is torn.
     """
@@ -44,6 +51,7 @@ class LineReader:
         self.rest = b""
         self.torn = False
         self.path, self._file = _open(path)
+        self.compressed = self.path.name.endswith(".gz")
 
     def __enter__(self) -> LineReader:
         return self
@@ -56,13 +64,15 @@ class LineReader:
         self._file.close()
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes]:
-        """Whole lines with their newlines, oldest first, as many at once as begin within about `size` bytes.
+        """Whole lines with their newlines, from the oldest on, as many at once as are in about `size` bytes.
 
         Raises:
             JournalError: the file cannot be read, or its gzip stream is damaged.
         """
         parts: list[bytes] = []
+        self.rest, self.torn = b"", False
         try:
+            self._file.seek(0)
             for chunk in self._chunks(size):
                 end = chunk.rfind(b"\n") + 1
                 if end:
@@ -87,8 +97,48 @@ class LineReader:
             lines.pop()
             yield lines
 
+    def first_line(self) -> bytes:
+        """The oldest whole line without its newline; empty if there is none. An iteration that runs is over.
+
+        Raises:
+            JournalError: as `blocks`.
+        """
+        return next(self.blocks(PEEK_BYTES), b"").partition(b"\n")[0]
+
+    def last_line(self) -> bytes:
+        """The newest whole line without its newline; empty if there is none. An iteration that runs is over.
+
+        Of a compressed file everything is read for it.
+
+        Raises:
+            JournalError: as `blocks`.
+        """
+        if self.compressed:
+            newest = deque(self.blocks(), maxlen=1)
+            return newest[0][:-1].rpartition(b"\n")[2] if newest else b""
+        size, reach = self._file.seek(0, SEEK_END), PEEK_BYTES
+        while True:
+            self._file.seek(max(0, size - reach))
+            lines = self._file.read(reach).split(b"\n")  # the last one is torn or empty, the first one may be cut
+            if len(lines) > 2 or reach >= size:
+                return lines[-2] if len(lines) > 1 else b""
+            reach *= 8
+
+    def version(self) -> tuple[int, int]:
+        """Size and time of the last change: another content has another one of these."""
+        status = fstat(self._file.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    def count_lines(self, blocks: int, size: int = BLOCK_BYTES) -> int:
+        """How many lines the first `blocks` blocks of that size hold; an iteration that runs is over.
+
+        Raises:
+            JournalError: as `blocks`.
+        """
+        return sum(block.count(b"\n") for block in islice(self.blocks(size), blocks))
+
     def _chunks(self, size: int) -> Iterator[bytes]:
-        if self.path.name.endswith(".gz"):
+        if self.compressed:
             yield from _inflated(self._file, size)
             return
         while chunk := self._file.read(size):
