@@ -40,7 +40,7 @@ class DataSource(Protocol):
     """
 
     def series(self) -> Sequence[Series]:
-        """What there is."""
+        """What there is; bars of a length that is not listed are not made longer, nor looked for far in the past."""
         ...
 
     def bars(self, symbol: str, timeframe: str, start_ns: int, end_ns: int) -> Iterator[OHLCVBar]:

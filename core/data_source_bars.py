@@ -45,11 +45,13 @@ class BarQuery:
         """The newest that have closed; see `DataSources.last_bars`."""
         found: tuple[OHLCVBar, ...] = ()
         end_ns = before_ns - self._length_ns + 1  # a bar that opens before it has closed by then
-        while len(found) < n and end_ns > self._first_ns:
+        while len(found) < n:
             missing = n - len(found)
             start_ns = max(0, end_ns - missing * self._length_ns) // _DAY_NS * _DAY_NS
             window = deque(self.bars(start_ns, end_ns), maxlen=missing)
             found = (*window, *found)
+            if len(window) == missing or start_ns <= self._first_ns:
+                break
             end_ns = start_ns if window else self._newest_before(start_ns)
         return found
 
