@@ -15,7 +15,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from core import codec, topics
-from core.contracts import Event
+from core.contracts import Event, TradeGap
 from core.contracts.moments import iso
 from core.data_source import DataSource, Kind, Series
 from core.data_source_files import DatasetsSource, JournalSource
@@ -97,7 +97,7 @@ class _Query:
             raise DataError(self._missing())
         found = [Track(self._topic, self._symbol, self._timeframe, records)]
         if self._kind == "trades" and len(having) == 1 and isinstance(having[0], JournalSource):
-            gaps = partial(self._raw, having[0], topics.MD_GAPS)
+            gaps = partial(self._gaps, having[0])
             found.append(Track(topics.MD_GAPS, self._symbol, "", gaps))
         return found
 
@@ -136,12 +136,20 @@ class _Query:
 
     def _of(self, source: DataSource) -> Iterable[Record]:
         """What one source has."""
-        if isinstance(source, JournalSource):
-            return self._raw(source, self._topic)
         span = (self._start_ns, self._end_ns)
+        if isinstance(source, JournalSource):
+            found = source.reader.records(self._topic, *span, symbol=self._symbol, timeframe=self._timeframe)
+            return map(_TIME_AND_BODY, found)
         if self._kind == "bars":
             return _encoded(source.bars(self._symbol, self._timeframe, *span), attrgetter("ts_open"))
         return _encoded(getattr(source, self._kind)(self._symbol, *span), _TIME[self._kind])
+
+    def _gaps(self, source: JournalSource) -> Iterator[Record]:
+        """What is missing in the trades of a source, at the time at which it is told: that of the trade behind it."""
+        for _, _, _, body in source.reader.records(topics.MD_GAPS, 0, self._end_ns, symbol=self._symbol):
+            told_ns = codec.decode(body, TradeGap).before_ns
+            if self._start_ns <= told_ns < self._end_ns:
+                yield told_ns, body
 
     def _fits(self, series: Series) -> bool:
         """Whether a series is what is asked for and touches the range."""
@@ -159,11 +167,6 @@ class _Query:
             spans = "; ".join(f"from {iso(each.first_ns)} to {iso(each.last_ns)}" for each in there)
             said.append(f"  searched {name}: {spans or 'none of this symbol'}")
         return "\n".join(said)
-
-    def _raw(self, source: JournalSource, topic: Topic[Any]) -> Iterator[Record]:
-        """What a journal holds, as it stands there."""
-        span = (self._start_ns, self._end_ns)
-        return map(_TIME_AND_BODY, source.reader.records(topic, *span, symbol=self._symbol, timeframe=self._timeframe))
 
 
 def _journals(sources: Mapping[str, DataSource]) -> list[DataSource]:
