@@ -156,7 +156,7 @@ def test_csv_has_a_time_that_people_read(tmp_path):
     bars = changed(calm(2), vwap={1: 100.05})
     lines = DataExporter("csv").write(bars, tmp_path).path.read_text().splitlines()
     assert lines == [
-        '"time","ts_open","open","high","low","close","volume","vwap","turnover","trade_count","complete",'
+        '"utc","ts_open","open","high","low","close","volume","vwap","turnover","trade_count","complete",'
         '"split_factor","return_factor","symbol","timeframe","asset_class","currency"',
         '"2025-01-01T00:00:00Z",1735689600000000000,100,100.05,99.95,100,8,,0,0,true,1,1,'
         '"BTC/USDT","1m","crypto","USDT"',

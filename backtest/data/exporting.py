@@ -1,7 +1,7 @@
 """Market data as files that other programs read; every number comes back to the last bit.
 
 What a file holds beside the columns of `BarColumns` or `TradeColumns`: symbol, timeframe, asset class and currency, as
-columns of one value (in HDF5 as attributes), and in CSV `time`, the moment as people read it. Times are whole numbers
+columns of one value (in HDF5 as attributes), and in CSV `utc`, the moment as people read it. Times are whole numbers
 of ns UTC. A vwap that is not known is an empty field, a null, or in HDF5 NaN. `ndjson` is a journal: every reader of
 journals takes it. `json` is one array of the same objects.
 """
@@ -179,7 +179,7 @@ def _table(sheet: _Sheet, rows: slice = slice(None), *, readable: bool = False) 
         part = array[rows]
         columns[name] = pa.array(part.tolist(), pa.string()) if part.dtype.kind in "OU" else _numbers(part)
     if readable:
-        columns = {"time": _readable(columns[sheet.time]), **columns}
+        columns = {"utc": _readable(columns[sheet.time]), **columns}
     size = len(columns[sheet.time])
     for name, word in sheet.words.items():
         codes, words = pa.array(np.zeros(size, np.int8)), pa.array([word])

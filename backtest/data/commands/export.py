@@ -1,6 +1,6 @@
 """Write a series into a file that other programs read: csv, parquet, arrow, feather, hdf5, json, ndjson.
 
-Each number comes back to the last bit. Times are ns UTC (ts_open, ts); csv has a readable time besides. A timeframe
+Each number comes back to the last bit. Times are ns UTC (ts_open, ts); csv says it in words too, as utc. A timeframe
 that is not there is made of shorter bars, like the longer bars of a running system, and that is said. ndjson is a
 journal: copied into a folder it is a dataset.
 """
