@@ -13,7 +13,7 @@ from bench.commit import BATCH, INSTANCE
 from bench.figures import Outcome, median, spread
 from bench.lab import Lab, run, trade_items
 from core.codec import Header, line_of
-from core.journal import NdjsonJournal
+from core.journal_rotation import RotatingJournal
 from core.runtime.archive import Archive
 
 LINES = 20_000
@@ -66,12 +66,12 @@ def _works(folder: Path, lines: list[bytes]) -> dict[str, Callable[[], None]]:
         os.close(fd)
 
     def journal() -> None:
-        written = NdjsonJournal(folder / "journal.ndjson")
+        written = RotatingJournal(folder, "journal")
         written.write_lines(lines)
         written.close()
 
     def synced() -> None:
-        written = NdjsonJournal(folder / "synced.ndjson")
+        written = RotatingJournal(folder, "synced")
         for start in range(0, LINES, SYNC_LINES):
             written.write_lines(lines[start : start + SYNC_LINES])
             written.sync()

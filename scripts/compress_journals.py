@@ -109,14 +109,14 @@ def _replace(path: Path, done: Done) -> None:
 
 
 def _retain(config: Config, done: Done, *, dry: bool) -> None:
-    paths, kept, now_ns = config.paths, config.retention, time.time_ns()
+    paths, now_ns = config.paths, time.time_ns()
     to = archive_folder(paths.archive_dir, paths.journal_dir)
-    for path in old_journals(paths.journal_dir, days=kept.archive_after_days, now_ns=now_ns):
+    for path in old_journals(paths.journal_dir, days=config.retention.archive_after_days, now_ns=now_ns):
         if dry or _attempt(partial(archive, path, to), done):
             done.archived.append(str(path))
     for path in (
-        *old_logs(paths.log_dir, days=kept.logs_days, now_ns=now_ns),
-        *old_archived(paths.archive_dir, days=kept.delete_archived_after_days, now_ns=now_ns),
+        *old_logs(paths.log_dir, days=config.retention.logs_days, now_ns=now_ns),
+        *old_archived(paths.archive_dir, days=config.retention.delete_archived_after_days, now_ns=now_ns),
     ):
         if dry or _attempt(partial(delete, path), done):
             done.deleted.append(str(path))
