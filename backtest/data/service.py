@@ -7,7 +7,7 @@ service.stream()
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Context, Decimal
@@ -52,11 +52,13 @@ class Loaded:
     warmup: BarColumns
     actions: tuple[CorporateAction, ...]
 
-    def due(self, ts_open: int) -> Iterator[CorporateAction]:
+    def due(self, ts_open: int) -> Sequence[CorporateAction]:
         """Actions that are effective at a bar and were not at the bar before."""
+        if not self.actions:
+            return ()
         before = int(np.searchsorted(self.bars.ts_open, ts_open)) - 1
         since_ns = int(self.bars.ts_open[before]) if before >= 0 else -1
-        return (each for each in self.actions if since_ns < each.ts_effective_ns <= ts_open)
+        return [each for each in self.actions if since_ns < each.ts_effective_ns <= ts_open]
 
 
 class DataService:
@@ -140,10 +142,11 @@ class DataService:
             ContractError: it is no time.
         """
         at_ns = moment(_text(when), "when")
+        tell = self._teller()
         count = 0
-        for each in sorted(self._loaded.values(), key=lambda each: timeframe_ns(each.timeframe)):
+        for each in sorted(self._loaded.values(), key=_length_ns):
             for bar in each.bars.between(at_ns, at_ns + 1).bars():
-                count += self._tell(each, bar)
+                count += tell(each, bar)
         return count
 
     def stream(self) -> int:
@@ -151,17 +154,23 @@ class DataService:
 
         Returns how many events.
         """
+        tell = self._teller()
         streams = [_paired(each) for each in self._loaded.values()]
-        return sum(self._tell(each, bar) for each, bar in merged(streams, lambda pair: pair[1].ts_close))
+        return sum(tell(each, bar) for each, bar in merged(streams, lambda pair: pair[1].ts_close))
 
-    def _tell(self, loaded: Loaded, bar: OHLCVBar) -> int:
-        """Publish a bar behind what is due before it; the shortest bars of a symbol bring its actions."""
-        same = [each for each in self._loaded.values() if each.symbol == loaded.symbol]
-        herald = min(same, key=lambda each: timeframe_ns(each.timeframe))
-        events: list[Event] = [*(loaded.due(bar.ts_open) if loaded is herald else ()), bar]
-        for event in events:
-            self._publish(event)
-        return len(events)
+    def _teller(self) -> Callable[[Loaded, OHLCVBar], int]:
+        """Publishes a bar behind what is due before it: a symbol's actions come with its shortest bars, once."""
+        heralds = {each.symbol: each for each in sorted(self._loaded.values(), key=_length_ns, reverse=True)}
+        publish = self._publish
+
+        def tell(loaded: Loaded, bar: OHLCVBar) -> int:
+            actions = loaded.due(bar.ts_open) if heralds[loaded.symbol] is loaded else ()
+            for action in actions:
+                publish(action)
+            publish(bar)
+            return len(actions) + 1
+
+        return tell
 
     def _load(self, symbol: str, timeframe: str, span: tuple[int, int], warmup: int, adjust: Mode) -> Loaded:
         start_ns, end_ns = span
@@ -208,6 +217,10 @@ class DataService:
         last = names[-1].symbol
         own = {name: part for name, part in parts.items() if len(part) or name == last}
         return joined(own, actions) if len(own) > 1 else own[last]
+
+
+def _length_ns(loaded: Loaded) -> int:
+    return timeframe_ns(loaded.timeframe)
 
 
 def _paired(loaded: Loaded) -> Iterator[tuple[Loaded, OHLCVBar]]:
