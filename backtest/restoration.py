@@ -163,15 +163,24 @@ def cut_journals(directories: Iterable[Path], end: int) -> int:
     """
     moved = 0
     for directory in directories:
-        with folder_lock(directory):
-            moved += sum(_cut(file, end) for files in journals_in(directory).values() for file in files)
+        if any(_behind(file, end) for file in _files(directory)):  # where nothing is, nothing need be writable
+            with folder_lock(directory):
+                moved += sum(_cut(file, end) for file in _files(directory))
     return moved
+
+
+def _files(directory: Path) -> list[JournalFile]:
+    return [file for files in journals_in(directory).values() for file in files]
+
+
+def _behind(file: JournalFile, end: int) -> list[bytes]:
+    return [raw + b"\n" for raw in read_lines(file.path) if not _stays(raw, end)]
 
 
 def _cut(file: JournalFile, end: int) -> int:
     """Of a file whose compressed form is there too, both are the same; only what remains is kept, once."""
     path = file.path
-    behind = [raw + b"\n" for raw in read_lines(path) if not _stays(raw, end)]
+    behind = _behind(file, end)
     if not behind:
         return 0
     with path.with_name(f"{file.journal}.cut").open("ab") as aside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import gzip
 import json
@@ -22,6 +23,7 @@ from core.journal_lines import read_lines
 from core.journal_retention import archive, cleared_ns, delete, journal_folders, old_archived, old_journals, old_logs
 from core.runtime.upkeep import Pace, Upkeep
 from scripts import compress_journals
+from tests.runtime_lab import eventually
 
 ROOT = Path(__file__).resolve().parents[1]
 HOUR = 3_600_000_000_000
@@ -204,6 +206,18 @@ def test_a_service_compresses_its_own_files_and_the_log(day: Path) -> None:
     assert names(day.parent) == {
         other.name, log.name + ".gz", day.name + ".gz", bad.name, bad.name + ".gz",
     }  # fmt: skip
+
+
+async def test_it_happens_by_itself(day: Path) -> None:
+    """Looked at again and again, off the event loop, until the process leaves."""
+    running = asyncio.create_task(Upkeep(day.parent, 24).run(lambda: {"ohlcv.1m.ATOMUSDT"}, 0.001))
+    await eventually(lambda: names(day.parent) == {day.name + ".gz"})
+    day.with_name("ohlcv.1m.ATOMUSDT.20250929.ndjson").write_bytes(TEXT)
+    os.utime(day.with_name("ohlcv.1m.ATOMUSDT.20250929.ndjson"), ns=(SEP_30, SEP_30))
+    await eventually(lambda: all(name.endswith(".gz") for name in names(day.parent)))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 def test_a_process_that_leaves_does_not_wait_for_it(day: Path) -> None:

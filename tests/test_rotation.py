@@ -17,10 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.run.archive import Note, prepare
+from apps.run.summary import Chapter
 from backtest import parity
 from backtest.journals import read_record
 from backtest.restoration import cut_journals, plan
 from core import codec
+from core.config import load_config
 from core.errors import HistoryForked, JournalError
 from core.journal import last_lines
 from core.journal_compression import compress, finished_files
@@ -350,6 +353,40 @@ def test_a_history_whose_oldest_days_were_deleted_on_purpose_is_restored(journal
     left = plan([journals], [], {})
     assert (left.content.seq, left.cut) == (whole.seq, [])
     assert left.content.instances.keys() == whole.instances.keys()
+
+
+def test_a_summary_counts_what_a_run_has_added_over_midnight(tmp_path):
+    """Lines of earlier days, and of the file in which the run began, are not counted, whatever becomes of the files."""
+    name = "md.trades.BTCUSDT"
+    journal = RotatingJournal(tmp_path, name)
+    journal.write_lines([line(1, SEP_30), line(2, SEP_30 + DAY_NS), line(3, SEP_30 + DAY_NS)])
+    chapter = Chapter(tmp_path)
+    journal.write_lines([line(seq, SEP_30 + seq * DAY_NS // 4) for seq in range(4, 12)])
+    journal.close()
+    assert pack(tmp_path) > 0
+    assert chapter.summarize("BTC/USDT").trades == 8
+
+
+def test_a_new_run_puts_every_file_of_a_journal_aside(tmp_path):
+    """Finished, compressed, both, and a file being written that has no line yet; nothing else."""
+    root = tmp_path / "root"
+    shutil.copytree(ROOT / "config", root / "config")
+    config = load_config(root, environ={})
+    folder = config.paths.journal_dir
+    journal = RotatingJournal(folder, BARS)
+    journal.write_lines([line(1, SEP_30), line(2, SEP_30 + DAY_NS), line(3, SEP_30 + 2 * DAY_NS)])
+    journal.close()
+    kept = (folder / f"{BARS}.20250930.ndjson").read_bytes()
+    pack(folder)
+    (folder / f"{BARS}.20250930.ndjson").write_bytes(kept)
+    (folder / f"{BARS}.ndjson").write_bytes(b"")
+    (folder / "app.20250930.ndjson").write_bytes(b"{}\n")
+    wanted = set(names(folder)) - {"app.20250930.ndjson"}
+    assert len(wanted) == 4
+    assert prepare(config, Note(), {}, fresh=True)
+    assert names(folder) == ["app.20250930.ndjson"]
+    (aside,) = (config.paths.state_dir.parent / "runs").iterdir()
+    assert {path.name for path in (aside / "journals").iterdir()} == wanted
 
 
 # -- the log of all processes
