@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Context, Decimal, localcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from backtest.data.columns import BarColumns
 from backtest.data.resample import resample
+from backtest.data.sums import run_sums
 from core import codec
 from core.contracts import OHLCVBar, TradeEvent, moment, timeframe_ns
 from core.errors import ContractError
@@ -210,6 +213,23 @@ def test_arrays_stream_and_the_live_handler_agree_to_the_last_bit(minutes, timef
     ]
     published_times = {made.ts_open for made in published}
     assert not any(made.complete for made in streamed if made.ts_open not in published_times)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    places=st.integers(0, 12),
+    whole=st.lists(st.integers(9 * 10**14, 10**15 - 1), min_size=1, max_size=120)
+    | st.lists(st.integers(1, 10**15 - 1) | AMOUNTS, min_size=1, max_size=120),
+    size=st.sampled_from([1, 5, 60, 120]),
+)
+def test_sums_are_those_of_the_decimals(places, whole, size):
+    """Amounts of up to fifteen digits, and a few of more: each sum is the float nearest to what the texts add up to."""
+    numbers = [number / 10**places if isinstance(number, int) else number for number in whole]
+    sums = run_sums(np.array(numbers), np.arange(0, len(numbers), size))
+    with localcontext(Context(prec=1000)):
+        exact = [sum(Decimal(repr(n)) for n in numbers[i : i + size]) for i in range(0, len(numbers), size)]
+        assert [sums.exact(run) for run in range(len(exact))] == exact
+    assert sums.values.tolist() == [min(float(total), sys.float_info.max) for total in exact]
 
 
 # -- what the exchange made
