@@ -6,6 +6,7 @@ import fcntl
 import gzip
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,10 @@ LEVEL = 6
 """Of the compression: what gzip itself does when nobody asks for more."""
 
 TOGETHER = 64
-"""How many files are brought to the disk at a time."""
+"""How many files are made before the next ones are begun: it bounds the memory."""
+
+THREADS = 8
+"""They wait for the disk; a disk brings many files down in the time of one."""
 
 _LOCK = ".lock"
 
@@ -27,38 +31,49 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         DataError: the disk or a permission refuses; the old file is as it was.
     """
-    _replace_all([(path, data)])
+    try:
+        _scratch(path, data).replace(path)
+        _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error}") from None
 
 
 def write_compressed(contents: Iterable[tuple[Path, bytes]]) -> None:
     """Give files these contents, compressed; equal contents give equal files.
 
-    A crash at any moment leaves of each the old one or the new one. Several are brought to the disk together, which
-    costs a small part of doing it one by one.
+    A crash at any moment leaves of each the old one or the new one. Several are compressed and brought to the disk at
+    once, which costs a small part of the time that it takes one by one.
 
     Raises:
         DataError: the disk or a permission refuses; some files are as they were, the others as they should be.
     """
     every = iter(contents)
-    while some := list(islice(every, TOGETHER)):
-        _replace_all([(path, gzip.compress(data, LEVEL, mtime=0)) for path, data in some])
+    with ThreadPoolExecutor(THREADS) as threads:
+        while some := list(islice(every, TOGETHER)):
+            try:
+                for scratch, (path, _) in zip(threads.map(_compressed, some), some, strict=True):
+                    scratch.replace(path)
+                for folder in {path.parent for path, _ in some}:
+                    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError as error:
+                raise DataError(f"{some[0][0].parent} cannot be written: {error}") from None
 
 
-def _replace_all(contents: list[tuple[Path, bytes]]) -> None:
-    scratches = [path.with_name(f".{path.name}.tmp") for path, _ in contents]
+def _compressed(content: tuple[Path, bytes]) -> Path:
+    path, data = content
+    return _scratch(path, gzip.compress(data, LEVEL, mtime=0))
+
+
+def _scratch(path: Path, data: bytes) -> Path:
+    """The content beside the file that it is for, on the disk; what an interrupted write has left is written over."""
+    scratch = path.with_name(f".{path.name}.tmp")
     try:
-        for scratch, (_, data) in zip(scratches, contents, strict=True):
-            scratch.write_bytes(data)
-        for scratch in scratches:
-            _sync(scratch, os.O_RDONLY)
-        for scratch, (path, _) in zip(scratches, contents, strict=True):
-            scratch.replace(path)
-        for folder in {path.parent for path, _ in contents}:
-            _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        for scratch in scratches:
-            scratch.unlink(missing_ok=True)
-        raise DataError(f"{contents[0][0].parent} cannot be written: {error}") from None
+        scratch.write_bytes(data)
+        _sync(scratch, os.O_RDONLY)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+    return scratch
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,6 @@ from core.errors import CodecError, JournalError
 from core.journal_lines import LineReader
 
 Arrays = dict[str, NDArray[Any]]
-
-_bar_values = attrgetter(*ARRAYS, "ts_close")
-_trade_values = attrgetter("ts", "price", "qty", "side", "trade_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +44,14 @@ def file_bars(path: Path, symbol: str, timeframe: str) -> FileBars:
         FileNotFoundError: it is not there.
         JournalError: a line is no bar, or bars do not rise by time; names file, line and value.
     """
-    rows: list[Any] = []
-    numbers: list[int] = []
-    count = 0
-    for number, row in enumerate(file_rows(path, OHLCVBar), 1):
-        count = number
-        if row.symbol == symbol and row.timeframe == timeframe:
-            rows.append(row)
-            numbers.append(number)
-    columns = list(zip(*map(_bar_values, rows), strict=True)) or [()] * (len(ARRAYS) + 1)
-    arrays = {name: _array(name, values) for name, values in zip((*ARRAYS, "ts_close"), columns, strict=True)}
+    every = file_rows(path, OHLCVBar)
+    rows = [row for row in every if row.symbol == symbol and row.timeframe == timeframe]
+    arrays = {name: _array(name, [getattr(row, name) for row in rows]) for name in (*ARRAYS, "ts_close")}
     if rows:
-        _require_bars(arrays, timeframe, path, numbers)
+        _require_bars(arrays, timeframe, path, every, rows)
     del arrays["ts_close"]
     last = rows[-1] if rows else None
-    return FileBars(arrays, count - len(rows), last.asset_class if last else "", last.currency if last else "")
+    return FileBars(arrays, len(every) - len(rows), last.asset_class if last else "", last.currency if last else "")
 
 
 def file_trades(path: Path, symbol: str) -> tuple[TradeColumns, int]:
@@ -74,19 +63,18 @@ def file_trades(path: Path, symbol: str) -> tuple[TradeColumns, int]:
     """
     every = file_rows(path, TradeEvent)
     rows = [row for row in every if row.symbol == symbol]
-    ts, price, qty, side, trade_id = list(zip(*map(_trade_values, rows), strict=True)) or [()] * 5
     arrays: Arrays = {
-        "ts": np.array(ts, np.int64),
-        "price": np.array(price, np.float64),
-        "qty": np.array(qty, np.float64),
-        "buy": np.array([each == "buy" for each in side], np.bool_),
-        "trade_id": np.array(trade_id, np.object_),
+        "ts": np.array([row.ts for row in rows], np.int64),
+        "price": np.array([row.price for row in rows], np.float64),
+        "qty": np.array([row.qty for row in rows], np.float64),
+        "buy": np.array([row.side == "buy" for row in rows], np.bool_),
+        "trade_id": np.array([row.trade_id for row in rows], np.object_),
     }
     bad = ~((arrays["price"] > 0) & (arrays["qty"] > 0))
     if bad.any():
         wrong = rows[int(np.argmax(bad))]
-        line = next(number for number, row in enumerate(every, 1) if row is wrong)
-        raise JournalError(f"{path}, line {line}: price {wrong.price!r}, qty {wrong.qty!r}; allowed: above 0")
+        where = f"{path}, line {_line_of(wrong, every)}"
+        raise JournalError(f"{where}: price {wrong.price!r}, qty {wrong.qty!r}; allowed: above 0")
     order = np.argsort(arrays["ts"], kind="stable")
     return TradeColumns.of(symbol, {name: arrays[name][order] for name in TRADE_ARRAYS}), len(every) - len(rows)
 
@@ -131,13 +119,13 @@ def shown(arrays: Arrays, row: int) -> str:
     return ", ".join(f"{name} {arrays[name][row].item()!r}" for name in (*PRICES, "volume"))
 
 
-def _array(name: str, values: tuple[Any, ...]) -> NDArray[Any]:
+def _array(name: str, values: list[Any]) -> NDArray[Any]:
     if name == "vwap":
         return np.array([np.nan if value is None else value for value in values], np.float64)
     return np.array(values, np.int64 if name == "ts_close" else DTYPES.get(name, np.float64))
 
 
-def _require_bars(arrays: Arrays, timeframe: str, path: Path, numbers: list[int]) -> None:
+def _require_bars(arrays: Arrays, timeframe: str, path: Path, every: list[Any], rows: list[Any]) -> None:
     """Raises JournalError: what is wrong first, with its line."""
     opens = arrays["ts_open"]
     problems = (
@@ -148,8 +136,12 @@ def _require_bars(arrays: Arrays, timeframe: str, path: Path, numbers: list[int]
     for wrong, allowed in problems:
         if wrong.any():
             row = int(np.argmax(wrong))
-            where = f"{path}, line {numbers[row]}: bar of {iso(int(opens[row]))}"
+            where = f"{path}, line {_line_of(rows[row], every)}: bar of {iso(int(opens[row]))}"
             raise JournalError(f"{where}: {shown(arrays, row)}; {allowed}")
+
+
+def _line_of(row: Any, every: list[Any]) -> int:
+    return next(number for number, each in enumerate(every, 1) if each is row)
 
 
 def _broken(path: Path, block: bytes, before: int, event: type[Event]) -> JournalError:
