@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backtest.data.columns import BarColumns
@@ -222,6 +222,9 @@ def test_arrays_stream_and_the_live_handler_agree_to_the_last_bit(minutes, timef
     | st.lists(st.integers(1, 10**15 - 1) | AMOUNTS, min_size=1, max_size=120),
     size=st.sampled_from([1, 5, 60, 120]),
 )
+@example(
+    places=13, whole=[7621704731021021, 1], size=5
+)  # is the same float as 762.170473102102, which is how it is written
 def test_sums_are_those_of_the_decimals(places, whole, size):
     """Amounts of up to fifteen digits, and a few of more: each sum is the float nearest to what the texts add up to."""
     numbers = [number / 10**places if isinstance(number, int) else number for number in whole]
