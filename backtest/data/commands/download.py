@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 from core import cli, codec
 from core.contracts.moments import moment, period
-from core.errors import ConfigError, ContractError
+from core.errors import ConfigError, ContractError, DataError, NjordError
 
 if TYPE_CHECKING:
     from backtest.data.download.outcome import Outcome
+    from backtest.data.download.progress import Progress
     from backtest.data.download.run import Wish
     from backtest.data.store import History
 
@@ -64,19 +65,38 @@ def run(args: argparse.Namespace) -> int:
 def carry_out(args: argparse.Namespace, history: History, wishes: list[Wish]) -> int:
     """Plan or fetch, and say what came of it."""
     from backtest.data.download.progress import progress_for
-    from backtest.data.download.run import fetch, plan
+    from backtest.data.download.run import plan
 
     if args.dry_run:
         _tell(plan(history, wishes), as_json=args.json)
         return 0
+    failed: list[str] = []
     with progress_for(quiet=args.json) as progress:
-        outcomes = fetch(history, wishes, progress)
         try:
-            _tell(outcomes, as_json=args.json)
+            _tell(_fetched(history, wishes, progress, failed), as_json=args.json)
         except KeyboardInterrupt:
-            sys.stderr.write("stopped; what was fetched is kept, and the same command goes on there\n")
-            return cli.EXIT_FAILED
-    return 0
+            failed.append("stopped; what was fetched is kept, and the same command goes on there")
+    sys.stderr.writelines(f"backtest.data {args.name}: {line}\n" for line in failed)
+    return cli.EXIT_FAILED if failed else 0
+
+
+def _fetched(history: History, wishes: list[Wish], progress: Progress, failed: list[str]) -> Iterator[Outcome]:
+    """What comes of each wish; a venue that fails is asked no more, others are."""
+    from backtest.data.download.run import Downloads
+
+    downloads, given_up = Downloads(history, progress), set[tuple[str, str]]()
+    for wish in wishes:
+        if wish.place in given_up:
+            failed.append(f"{wish.label}: not asked for, {wish.venue} has failed before")
+            continue
+        try:
+            yield downloads.fetch(wish)
+        except ConfigError:
+            raise
+        except NjordError as error:
+            failed.append(f"{wish.label}: {type(error).__name__}: {error}")
+            if not isinstance(error, DataError):
+                given_up.add(wish.place)
 
 
 def _wishes(args: argparse.Namespace) -> Iterator[Wish]:

@@ -23,7 +23,8 @@ DAY_NS = 86_400_000_000_000
 SAVED_ROWS = 10_000
 SAVED_S = 30.0
 """Whole days are saved after so many rows, or all there is after so long: what a kill may cost."""
-SAMPLES, SAMPLE_BARS = 5, 10
+SAMPLES, SAMPLE_BARS, SAMPLED_ROWS = 5, 10, 1000
+"""Bars are asked for twice at so many places at most, so many at each, one place per so many that were fetched."""
 SURE_NS = DAY_NS
 """What a venue does not have at its very end, it may still get; older than this, it does not."""
 
@@ -194,7 +195,7 @@ def _sampled(there: BarColumns, got: list[Span]) -> Iterator[int]:
     fetched = merged(got)
     first, last = fetched[0][0], fetched[-1][1]
     fresh = there.between(first, last)
-    samples = min(SAMPLES, -(-len(fresh) // SAMPLE_BARS))
+    samples = min(SAMPLES, -(-len(fresh) // SAMPLED_ROWS))
     places = np.unique(np.linspace(0, max(0, len(fresh) - SAMPLE_BARS), samples).astype(np.int64))
     yield from (int(fresh.ts_open[place]) for place in places)
     step = timeframe_ns(there.timeframe)

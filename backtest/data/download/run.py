@@ -54,6 +54,16 @@ class Wish:
     again: bool = False
 
     @property
+    def label(self) -> str:
+        """The series for people."""
+        return f"{self.symbol} {self.timeframe or 'trades'}"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The venue, and the host that stands for it."""
+        return self.venue, self.endpoint
+
+    @property
     def entry(self) -> Downloaded:
         """What the ledger says of it at first."""
         return Downloaded(self.symbol, self.timeframe, self.venue, self.endpoint, self.start_ns)
@@ -110,42 +120,49 @@ def plan(history: History, wishes: Iterable[Wish]) -> Iterator[Outcome]:
         )  # fmt: skip
 
 
-def fetch(history: History, wishes: Iterable[Wish], progress: Progress) -> Iterator[Outcome]:
-    """Download series one behind the other; each venue has one client for all of them.
+class Downloads:
+    """Downloads series one behind the other; each venue has one client for all of them."""
 
-    Raises:
-        ConfigError: a venue, symbol or timeframe that is none; nothing was fetched of that series.
-        DataError: a series was downloaded from another venue, or a venue contradicts itself.
-        VenueTrouble, VenueRefused: a venue does not answer; what it said before is kept.
-    """
-    from backtest.data.download.client import VenueClient
+    def __init__(self, history: History, progress: Progress) -> None:
+        """
+        Args:
+            history: where they are kept.
+            progress: hears how far it is.
+        """
+        self._history, self._progress = history, progress
+        self._clients: dict[tuple[str, str], VenueClient] = {}
 
-    clients: dict[tuple[str, str], VenueClient] = {}
-    for wish in wishes:
-        place = wish.venue, wish.endpoint
-        if place not in clients:
-            clients[place] = VenueClient(*place, tell=progress.say)
-        yield _fetched(history, wish, clients[place], progress)
+    def fetch(self, wish: Wish) -> Outcome:
+        """Download what is missing of one.
 
+        Raises:
+            ConfigError: a venue, symbol or timeframe that is none; nothing was fetched.
+            DataError: the series was downloaded from another venue, or the venue contradicts itself.
+            VenueTrouble, VenueRefused: the venue does not answer; what it said before is kept.
+        """
+        dataset, client = self._history.dataset(wish.dataset), self._client(wish)
+        before = client.requests
+        if wish.timeframe:
+            client.require_bars(wish.timeframe)
+        else:
+            client.require_trades()
+        notes = Notes(dataset.folder, wish.entry)
+        client.market_id(wish.symbol)
+        now_ns = client.now_ns()
+        if wish.start_ns >= now_ns:
+            allowed = f"before now, which is {iso(now_ns)} at {wish.venue}"
+            raise ConfigError(f"--start is {iso(wish.start_ns)}; allowed: {allowed}")
+        run = _bars if wish.timeframe else _trades
+        outcome = run(wish, client, _Place(dataset, notes, self._progress), _span(wish, now_ns), now_ns)
+        _note_origin(dataset, wish)
+        return replace(outcome, requests=client.requests - before)
 
-def _fetched(history: History, wish: Wish, client: VenueClient, progress: Progress) -> Outcome:
-    dataset, before = history.dataset(wish.dataset), client.requests
-    if wish.timeframe:
-        client.require_bars(wish.timeframe)
-    else:
-        client.require_trades()
-    notes = Notes(dataset.folder, wish.entry)
-    client.market_id(wish.symbol)
-    now_ns = client.now_ns()
-    if wish.start_ns >= now_ns:
-        raise ConfigError(
-            f"--start is {iso(wish.start_ns)}; allowed: before now, which is {iso(now_ns)} at {wish.venue}"
-        )
-    span = _span(wish, now_ns)
-    run = _bars if wish.timeframe else _trades
-    outcome = run(wish, client, _Place(dataset, notes, progress), span, now_ns)
-    _note_origin(dataset, wish)
-    return replace(outcome, requests=client.requests - before)
+    def _client(self, wish: Wish) -> VenueClient:
+        from backtest.data.download.client import VenueClient
+
+        if wish.place not in self._clients:
+            self._clients[wish.place] = VenueClient(*wish.place, tell=self._progress.say)
+        return self._clients[wish.place]
 
 
 @dataclass(frozen=True, slots=True)
