@@ -39,6 +39,20 @@ class Diary(Strategy):
         return [self.buy(watermark.symbol, Decimal(len(self.seen)))]
 
 
+class BarDiary(Strategy):
+    """Asks for as many units as it has heard bars, at every bar."""
+
+    strategy_id = "bar_diary"
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.bars = 0
+
+    def on_bar(self, bar):
+        self.bars += 1
+        return [self.buy(bar.symbol, Decimal(self.bars))]
+
+
 class Greeter(Strategy):
     """Buys 1 when it starts, sells 2 when it is taken away."""
 

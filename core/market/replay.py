@@ -9,7 +9,7 @@ The order follows from the data alone, so it is the same in every run, at every 
 4. then as they were recorded.
 
 A watermark stands right before the first line of its symbol that needs it, as it does live: the one of a second before
-whatever is at or behind that second, the one of a bar's end before the bar.
+the first trade at or behind that second, or before another line a second later; the one of a bar's end before the bar.
 """
 
 from __future__ import annotations
@@ -74,6 +74,11 @@ class Track(NamedTuple):
         """How far behind the time of a record its line is due."""
         return timeframe_ns(self.timeframe) if self.kind is topics.MD_OHLCV else 0
 
+    @property
+    def grace_ns(self) -> int:
+        """How far behind a line of this kind trades may come, by the rule of the live feed."""
+        return NS_PER_S if self.kind in (topics.MD_BOOK, topics.MD_TICKER) else 0
+
 
 def lines(tracks: Sequence[Track], start_ns: int, end_ns: int) -> Iterator[Line]:
     """The sequence.
@@ -86,12 +91,12 @@ def lines(tracks: Sequence[Track], start_ns: int, end_ns: int) -> Iterator[Line]
     symbols = list(dict.fromkeys(track.symbol for track in tracks))
     ranked = sorted(tracks, key=lambda each: (KINDS.index(each.kind), symbols.index(each.symbol), each.length_ns))
     clocks = {symbol: _Clock(symbol, [each.kind for each in tracks if each.symbol == symbol]) for symbol in symbols}
-    places = [(track.channel, track.kind.event.__name__, clocks[track.symbol]) for track in ranked]
+    places = [(track.channel, track.kind.event.__name__, clocks[track.symbol], track.grace_ns) for track in ranked]
     streams = [_timed(track, place, start_ns) for place, track in enumerate(ranked)]
     for due_ns, place, body in merged(streams, itemgetter(0)):
-        channel, name, clock = places[place]
-        if due_ns >= clock.next_ns:
-            yield from clock.reach(due_ns)
+        channel, name, clock, grace_ns = places[place]
+        if due_ns - grace_ns >= clock.next_ns:
+            yield from clock.reach(due_ns - grace_ns)
         yield Line(due_ns, channel, name, body)
     for clock in clocks.values():
         yield from clock.finish(end_ns)
