@@ -19,6 +19,7 @@ from backtest.data.columns import ARRAYS, BarColumns
 from backtest.data.days import FOREVER
 from backtest.data.parsing import Arrays, FileBars, file_bars, shown
 from backtest.data.series import BARS, Series
+from core.contracts import timeframe_ns
 from core.contracts.moments import iso
 from core.errors import JournalError
 from core.journal_files import JournalFile, files_of
@@ -46,8 +47,9 @@ def cached_bars(
 
     Raises:
         ContractError: the timeframe is none.
-        JournalError: a file is broken, or two files say different things of one moment; names files and lines.
+        JournalError: a file is broken, named with its line; or two files say different things of one moment.
     """
+    timeframe_ns(timeframe)
     series = Series(BARS, symbol, timeframe)
     for _ in range(_TRIES):
         files = files_of(folder, series.journal)

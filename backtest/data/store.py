@@ -148,7 +148,7 @@ class Dataset:
         return replace(decided.added, days=len(changed))
 
     def add_trades(self, columns: TradeColumns, *, conflict: Conflict = "refuse", dry_run: bool = False) -> Added:
-        """Trades join those that are there, by their ids; those without an id by what they say.
+        """Trades join those of the same days, by their ids; those without an id by what they say.
 
         Args:
             columns: trades of one symbol.
