@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backtest.data.main import COMMANDS as DATA_COMMANDS
 from tests.architecture.code import (
     COMMANDS,
     PRODUCT,
@@ -91,6 +92,7 @@ def test_every_module_is_used() -> None:
     """A module that only tests import is dead code that passes."""
     named = {name for path in ALL for name in imported(path)}
     named |= set(re.findall(r"class: *([\w.]+)\.\w+", "".join(path.read_text() for path in ROOT.glob("config/*.yaml"))))
+    named |= {f"backtest.data.commands.{name}" for name in DATA_COMMANDS}
     unused = {
         module_name(path)
         for path in ALL
