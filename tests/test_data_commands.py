@@ -199,7 +199,7 @@ def test_check(desk):
         "      --start 2025-01-01 --end 2025-01-01 --venue binanceus --dataset spot",
         "  2,800 bars, 0 bars without volume, 2,800 lines, 0 bars compared with trades",
     ]
-    assert out.splitlines()[-1] == "0 errors, 1 warnings"
+    assert out.splitlines()[-1] == "0 errors, 1 warning"
 
 
 def test_check_is_strict_on_request(desk):
@@ -256,6 +256,19 @@ def test_check_holds_fills_against_bars(desk):
     assert report["counts"]["fill_price"]["findings"] == 1
     assert "fill_time" not in report["counts"]
     assert "fills" not in desk.json("check", "--dataset", "spot")[1][0]["figures"]
+
+
+def test_a_configured_source_can_be_checked_and_exported(desk, tmp_path):
+    """What config/data_sources.yaml knows is read through it, here all datasets as one."""
+    words = ("--source", "history", "--symbol", "BTC/USDT", "--timeframe", "1m", "--end", "2025-01-02")
+    code, (report,) = desk.json("check", *words)
+    assert code == 0
+    assert (report["source"], report["found"], report["missing"]) == ("history", 2800, 80)
+    assert desk.json("export", *words, "--out", str(tmp_path / "bars.csv"))[1]["rows"] == 2800
+    code, _, errors = desk.type("check", "--source", "history")
+    assert (code, "--source needs --symbol and --timeframe" in errors) == (2, True)
+    code, _, errors = desk.type("check", *words[:4], "--timeframe", "1s")
+    assert (code, "source 'history' has no 1s bars of BTC/USDT" in errors) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -331,9 +344,9 @@ def test_cache_info(desk):
     assert code == 0
     assert [line.split()[:6] for line in out.splitlines()][1] == ["spot", "BTC/USDT", "1m", "fresh", "2,800", "2"]
     desk.dataset("spot").add(shifted(calm(10), 2 * DAY))
-    assert [each["state"] for each in desk.json("cache-info", "--dataset", "spot")[1]] == ["1 files to read"]
+    assert [each["state"] for each in desk.json("cache-info", "--dataset", "spot")[1]] == ["1 file to read"]
     code, out, errors = desk.type("cache-info", "--dataset", "spot", "--rebuild")
-    assert (code, "fresh" in out, errors) == (0, True, "1 files deleted\n")
+    assert (code, "fresh" in out, errors) == (0, True, "1 file deleted\n")
     assert [(info.rows, info.stale) for info in cache_info(folder)] == [(2810, 0)]
     assert desk.type("cache-info", "--drop")[1] == "nothing is cached\n"
 

@@ -10,6 +10,7 @@ import numpy as np
 from backtest.data.columns import PRICES, BarColumns, Flags, Floats, Ints
 from backtest.data.coverage import Coverage
 from backtest.data.findings import Found, runs
+from backtest.data.table import counted
 from core.contracts import timeframe_ns
 from core.errors import ContractError
 
@@ -120,7 +121,7 @@ def _gaps(cover: Coverage) -> Found:
     starts, ends, missing = (
         np.array([getattr(hole, name) for hole in cover.holes], np.int64) for name in ("start_ns", "end_ns", "missing")
     )
-    return Found("gap", starts, ends, missing, lambda at: f"{missing[at]:,} bars missing")
+    return Found("gap", starts, ends, missing, lambda at: f"{counted(int(missing[at]), 'bar')} missing")
 
 
 def _spikes(bars: BarColumns, limits: Limits, neighbors: Flags) -> Found:

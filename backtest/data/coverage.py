@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from backtest.data.columns import BarColumns, Ints
+from backtest.data.table import counted
 from core.contracts import timeframe_ns
 from core.contracts.moments import iso
 from core.data_source_search import download_command
@@ -108,16 +109,17 @@ class Coverage:
         where = f" in {self.source!r}" if self.source else ""
         lines = [
             f"{self.symbol} {self.timeframe}{where}",
-            f"  asked    {self.asked:,} bars, {iso(self.start_ns)} -> {iso(self.end_ns)}",
-            f"  found    {self.found:,} bars" + (f", {iso(self.first_ns)} -> {iso(self.last_ns)}" * bool(self.found)),
+            f"  asked    {counted(self.asked, 'bar')}, {iso(self.start_ns)} -> {iso(self.end_ns)}",
+            f"  found    {counted(self.found, 'bar')}"
+            + (f", {iso(self.first_ns)} -> {iso(self.last_ns)}" * bool(self.found)),
         ]
         longest = self.longest
         if longest is None:
             return "\n".join([*lines, "  missing  nothing"])
-        holes = f"in {len(self.holes):,} hole{'s' * (len(self.holes) > 1)}"
-        where = f"the longest {longest.missing:,} bars from {iso(longest.start_ns)}"
+        holes = f"in {counted(len(self.holes), 'hole')}"
+        where = f"the longest {counted(longest.missing, 'bar')} from {iso(longest.start_ns)}"
         share = f"{self.missing / self.asked:.2%}"
-        lines += [f"  missing  {self.missing:,} bars ({share}) {holes}, {where}", "  to fill it:"]
+        lines += [f"  missing  {counted(self.missing, 'bar')} ({share}) {holes}, {where}", "  to fill it:"]
         return "\n".join([*lines, *(f"    {command.replace(' --start', _FOLD)}" for command in self.commands())])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from backtest.data.columns import Ints
 from backtest.data.coverage import Coverage
-from backtest.data.table import table
+from backtest.data.table import counted, table
 from core.contracts.moments import iso
 
 Severity = Literal["error", "warning"]
@@ -151,7 +151,7 @@ class QualityReport:
             parts.append(table(["  from", "bars", "what"], [_row(finding) for finding in shown]))
             if count.findings > len(shown):
                 parts.append(f"  and {count.findings - len(shown):,} more")
-        return "\n".join([*parts, "", f"{self.errors:,} errors, {self.warnings:,} warnings"])
+        return "\n".join([*parts, "", f"{counted(self.errors, 'error')}, {counted(self.warnings, 'warning')}"])
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values."""

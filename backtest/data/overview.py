@@ -13,6 +13,7 @@ from backtest.data.columns import BarColumns
 from backtest.data.coverage import coverage, span_of
 from backtest.data.selection import Chosen
 from backtest.data.series import BARS, TRADES
+from backtest.data.table import counted
 from core.journal_files import JournalFile, files_of
 
 
@@ -133,7 +134,7 @@ def caches_of(of: Chosen) -> list[CacheInfo]:
 
 def state_of(cache: CacheInfo) -> str:
     """Whether a cache is what its journals are: "fresh", or how many files it has to read when it is next used."""
-    return f"{cache.stale} files to read" if cache.stale else "fresh" if cache.symbol else "to be made anew"
+    return f"{counted(cache.stale, 'file')} to read" if cache.stale else "fresh" if cache.symbol else "to be made anew"
 
 
 def _about(bars: BarColumns) -> dict[str, Any]:

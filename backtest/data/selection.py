@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from backtest.data.columns import BarColumns
 from backtest.data.series import ACTIONS, BARS, TRADES, Series
 from backtest.data.store import FOREVER, Dataset, History
 from core import cli, topics
@@ -17,6 +18,7 @@ from core.config_errors import did_you_mean
 from core.contracts import timeframe_ns
 from core.contracts.instrument import file_symbol
 from core.contracts.moments import iso, moment, period
+from core.data_source_loading import load_sources
 from core.data_source_search import download_command
 from core.errors import ConfigError, ContractError, DataError
 
@@ -76,9 +78,11 @@ def add_places(to: argparse.ArgumentParser) -> None:
     where.add_argument("--folder", metavar="DIR", type=Path, help="any folder of journals instead of a dataset")
 
 
-def add_series(to: argparse.ArgumentParser, kinds: Sequence[str] = (BARS,)) -> None:
-    """Options that name a series, and where it is."""
+def add_series(to: argparse.ArgumentParser, kinds: Sequence[str] = (BARS,), *, sources: bool = False) -> None:
+    """Options that name a series, and where it is: with `sources` also one that only the configuration knows."""
     add_places(to)
+    if sources:
+        to.add_argument("--source", metavar="ID", help="bars of a source of config/data_sources.yaml instead")
     to.add_argument("--symbol", metavar="SYMBOL", help="such as BTC/USDT")
     to.add_argument("--timeframe", metavar="LENGTH", help="of the bars, such as 1m")
     if len(kinds) > 1:
@@ -160,6 +164,25 @@ def chosen(args: argparse.Namespace, *, or_shorter: bool = False) -> list[Chosen
     if not found:
         raise DataError(_not_there(args, kind, places, there))
     return found
+
+
+def source_bars(args: argparse.Namespace) -> BarColumns:
+    """The bars of a configured source that the options name, made of shorter ones where it has none of the timeframe.
+
+    Raises:
+        ConfigError: there is no such source, or the options do not say which bars.
+        DataError: it has none in the range, or does not give them as it must.
+    """
+    if not args.symbol or not args.timeframe or args.dataset or args.folder:
+        raise ConfigError("--source needs --symbol and --timeframe, and no --dataset or --folder")
+    _length(args.timeframe)
+    start_ns, end_ns = range_of(args)
+    sources = load_sources(cli.config_of(args))
+    bars = sources.bars(args.symbol, args.timeframe, start_ns, end_ns, source=args.source)
+    made = BarColumns.from_bars(args.symbol, args.timeframe, bars)
+    if not len(made):
+        raise DataError(f"source {args.source!r} has no {args.timeframe} bars of {args.symbol} in the range")
+    return made
 
 
 def the_one(args: argparse.Namespace, found: Sequence[Chosen]) -> Chosen:

@@ -13,7 +13,7 @@ from backtest.data.cache import CacheInfo, cache_info, drop_cache
 from backtest.data.overview import state_of
 from backtest.data.selection import Place, add_places, all_of, places_of
 from backtest.data.series import BARS
-from backtest.data.table import size_text, table
+from backtest.data.table import counted, size_text, table
 from core import codec
 
 NAME = "cache-info"
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     places = places_of(args)
     if args.drop or args.rebuild:
         dropped = sum(drop_cache(place.folder) for place in places)
-        sys.stderr.write(f"{dropped} files deleted\n")
+        sys.stderr.write(f"{counted(dropped, 'file')} deleted\n")
     if args.rebuild:
         for each in all_of(places):
             if each.series.kind == BARS:

@@ -22,7 +22,7 @@ from backtest.data.coverage import span_of
 from backtest.data.findings import QualityReport
 from backtest.data.line_checks import read_bar_lines
 from backtest.data.quality import SHOWN, DataValidator
-from backtest.data.selection import RECORDED, Chosen, add_range, add_series, chosen, range_of
+from backtest.data.selection import RECORDED, Chosen, add_range, add_series, chosen, range_of, source_bars
 from backtest.data.series import TRADES
 from backtest.data.store import FOREVER
 from core import cli, codec, topics
@@ -42,7 +42,7 @@ _LIMITS = (
 
 def add_options(to: argparse.ArgumentParser) -> None:
     """What to check, and how strictly."""
-    add_series(to)
+    add_series(to, sources=True)
     add_range(to)
     for option, name, about in _LIMITS:
         usual = getattr(Limits(), name)
@@ -62,14 +62,20 @@ def run(args: argparse.Namespace) -> int:
         limits = Limits(**{name: getattr(args, name) for _, name, _ in _LIMITS})
     except ContractError as error:
         raise ConfigError(str(error)) from None
-    validator = DataValidator(limits, args.shown)
-    reports = [_report(args, each, validator) for each in chosen(args)]
+    reports = _reports(args, DataValidator(limits, args.shown))
     if args.json:
         sys.stdout.write(codec.encode_pretty([report.as_json() for report in reports]).decode())
     else:
         sys.stdout.write("\n\n".join(report.text() for report in reports) + "\n")
     wrong = any(report.errors or (args.strict and report.warnings) for report in reports)
     return cli.EXIT_FAILED if wrong else 0
+
+
+def _reports(args: argparse.Namespace, validator: DataValidator) -> list[QualityReport]:
+    if not args.source:
+        return [_report(args, each, validator) for each in chosen(args)]
+    bars = source_bars(args)
+    return [validator.check(bars, span=_span(bars, *range_of(args)), source=args.source)]
 
 
 def _report(args: argparse.Namespace, each: Chosen, validator: DataValidator) -> QualityReport:

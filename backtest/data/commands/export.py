@@ -14,7 +14,7 @@ from pathlib import Path
 from backtest.data.columns import BarColumns
 from backtest.data.exporting import COMPRESSIONS, DataExporter, Exported, format_of
 from backtest.data.resample import resample
-from backtest.data.selection import add_range, add_series, chosen, range_of, the_one
+from backtest.data.selection import add_range, add_series, chosen, range_of, source_bars, the_one
 from backtest.data.series import BARS, TRADES
 from backtest.data.table import size_text
 from backtest.data.trades import TradeColumns
@@ -27,7 +27,7 @@ NAME = "export"
 
 def add_options(to: argparse.ArgumentParser) -> None:
     """Which series, which part of it, and into what."""
-    add_series(to, (BARS, TRADES))
+    add_series(to, (BARS, TRADES), sources=True)
     add_range(to)
     to.add_argument("--out", type=Path, default=Path(), metavar="PATH", help="a file, or a folder (default: this one)")
     to.add_argument("--format", choices=COMPRESSIONS, help="default: what the ending of --out says, or csv")
@@ -59,6 +59,8 @@ def _exporter(args: argparse.Namespace) -> DataExporter:
 
 def _data(args: argparse.Namespace) -> tuple[BarColumns | TradeColumns, str]:
     """What is to be written, and the timeframe of the bars that it was made of, if it is not there."""
+    if args.source:
+        return source_bars(args), ""
     place, series = (of := the_one(args, chosen(args, or_shorter=True))).place, of.series
     start_ns, end_ns = range_of(args)
     if series.kind == TRADES:

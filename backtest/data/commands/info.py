@@ -12,7 +12,7 @@ from typing import Any
 from backtest.data.overview import details
 from backtest.data.selection import add_series, chosen, the_one
 from backtest.data.series import ACTIONS, BARS, TRADES
-from backtest.data.table import size_text
+from backtest.data.table import counted, size_text
 from core import codec
 from core.contracts.moments import iso
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _text(known: dict[str, Any]) -> str:
-    gaps = f"{known['gaps']:,} gaps, {known['missing']:,} bars missing in them"
+    gaps = f"{counted(known['gaps'], 'gap')}, {counted(known['missing'], 'bar')} missing in them"
     lines = [
         ("series", f"{known['timeframe'] or known['kind']} of {known['symbol']} in {known['dataset']!r}"),
         ("folder", known["folder"]),
