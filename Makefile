@@ -81,6 +81,11 @@ run-paper: $(STAMP) ## the paper venue alone
 run-portfolio: $(STAMP) ## the portfolio alone
 	$(BIN)/python -m apps.portfolio_manager $(PLACE)
 
+replay: $(STAMP) ## recorded market data again [START=2025-09-01 END=2025-09-30; SYMBOL=ATOM/USDT TIMEFRAME=1m SPEED=10x TOPICS=bars CELL=replay FROM=folder]
+	$(strip $(BIN)/python -m apps.replay_engine $(PLACE) --symbol "$(or $(SYMBOL),BTC/USDT)" \
+	--start "$(START)" --end "$(END)" $(if $(TIMEFRAME),--timeframe "$(TIMEFRAME)") $(if $(SPEED),--speed "$(SPEED)") \
+	$(if $(TOPICS),--topics "$(TOPICS)") $(if $(CELL),--cell "$(CELL)") $(if $(FROM),--from "$(FROM)"))
+
 run-kill-trip: $(STAMP) ## stop all trading now [REASON="why"]
 	@$(BIN)/python -m scripts.njord_kill trip-file $(PLACE) --reason "$(or $(REASON),no reason given)"
 
@@ -139,6 +144,6 @@ bench: $(STAMP) ## measure
 chaos: $(STAMP) ## kill everything at random, lose nothing [SECONDS=600]
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS)
 
-.PHONY: help venv install setup lock run run-sim run-md run-bars run-strat run-risk run-paper run-portfolio \
+.PHONY: help venv install setup lock run run-sim run-md run-bars run-strat run-risk run-paper run-portfolio replay \
 	run-kill-trip run-kill-clear check-kill check-config status journal compress install-systemd fmt lint type unit \
 	test pre-commit schemas bench chaos
