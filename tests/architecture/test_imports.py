@@ -44,6 +44,19 @@ def test_nothing_heavy_is_loaded(names: list[str]) -> None:
     assert done.stdout.split() == []
 
 
+def test_research_reaches_no_venue_until_it_is_asked_to() -> None:
+    """Importing all of it loads no client of a venue; the one module that has one is imported by a download."""
+    client = "backtest.data.download.client"
+    names = [
+        name for path in modules("backtest") if not (name := module_name(path)).startswith("backtest.data.download")
+    ]
+    names += ["backtest.data.download.run", "backtest.data.download.progress"]
+    command = [sys.executable, "-c", SCRIPT, " ".join(names), f"aiohttp ccxt redis socket {client}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) <= {"socket"}  # pandas loads that
+
+
 @pytest.mark.parametrize("app", sorted(set(APPS) - {"apps.sim_exchange"}))
 def test_no_client_of_a_venue_is_loaded(app: str) -> None:
     """A daemon that reaches no venue does not carry the means to."""

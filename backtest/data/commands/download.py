@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from core import cli, codec
@@ -71,11 +71,14 @@ def carry_out(args: argparse.Namespace, history: History, wishes: list[Wish]) ->
         _tell(plan(history, wishes), as_json=args.json)
         return 0
     failed: list[str] = []
-    with progress_for(quiet=args.json) as progress:
-        try:
-            _tell(_fetched(history, wishes, progress, failed), as_json=args.json)
-        except KeyboardInterrupt:
-            failed.append("stopped; what was fetched is kept, and the same command goes on there")
+    done: list[Outcome] = []
+    try:
+        with progress_for(quiet=args.json) as progress:
+            done.extend(_fetched(history, wishes, progress, failed))
+    except KeyboardInterrupt:
+        failed.append("stopped; what was fetched is kept, and the same command goes on there")
+    finally:
+        _tell(done, as_json=args.json)
     sys.stderr.writelines(f"backtest.data {args.name}: {line}\n" for line in failed)
     return cli.EXIT_FAILED if failed else 0
 
@@ -118,10 +121,9 @@ def _wishes(args: argparse.Namespace) -> Iterator[Wish]:
             )  # fmt: skip
 
 
-def _tell(outcomes: Iterator[Outcome], *, as_json: bool) -> None:
+def _tell(outcomes: Iterable[Outcome], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(codec.encode_pretty([outcome.values() for outcome in outcomes]).decode())
         return
     for outcome in outcomes:
         sys.stdout.write(outcome.text() + "\n")
-        sys.stdout.flush()

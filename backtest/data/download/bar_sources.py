@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from backtest.data.download.answers import NS_PER_MS, Arrays, candles, klines
-from backtest.data.download.client import VenueClient
 from core.contracts import timeframe_ns
+
+if TYPE_CHECKING:
+    from backtest.data.download.client import VenueClient
 
 KLINES_PAGE = 1000
 GUESSED_PAGE = 100

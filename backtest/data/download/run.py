@@ -10,11 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from backtest.data.coverage import Hole
+from backtest.data.download.bar_sources import bar_source
 from backtest.data.download.bars_job import BarsJob, BarsWanted, bars_missing
 from backtest.data.download.ledger import Downloaded, Notes, read_ledger
 from backtest.data.download.outcome import Outcome
 from backtest.data.download.progress import Progress
 from backtest.data.download.spans import Span
+from backtest.data.download.trade_sources import NumberedTrades, TimedTrades
+from backtest.data.download.trade_walk import by_number, by_time
 from backtest.data.download.trades_job import TradesJob, TradesWanted, trades_missing
 from backtest.data.store import Dataset, History, Origin
 from core.contracts import timeframe_ns
@@ -175,17 +178,12 @@ class _Place:
 
 
 def _bars(wish: Wish, client: VenueClient, place: _Place, span: Span, now_ns: int) -> Outcome:
-    from backtest.data.download.bar_sources import bar_source
-
     source = bar_source(client, wish.symbol, wish.timeframe)
     job = BarsJob(place.dataset, source, place.notes, place.progress)
     return job.run(BarsWanted(wish.symbol, wish.timeframe, span, now_ns, wish.again))
 
 
 def _trades(wish: Wish, client: VenueClient, place: _Place, span: Span, now_ns: int) -> Outcome:
-    from backtest.data.download.trade_sources import NumberedTrades, TimedTrades
-    from backtest.data.download.trade_walk import by_number, by_time
-
     if client.numbered:
         numbered = partial(by_number, NumberedTrades(client, wish.symbol), wish.symbol)
         job = TradesJob(place.dataset, numbered, place.notes, place.progress)

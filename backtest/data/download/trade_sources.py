@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from backtest.data.download.answers import NS_PER_MS, Arrays, numbered_trades, trades
-from backtest.data.download.client import VenueClient
+
+if TYPE_CHECKING:
+    from backtest.data.download.client import VenueClient
 
 PAGE = 1000
 HOUR_NS = 3_600_000_000_000
