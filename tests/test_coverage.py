@@ -113,6 +113,8 @@ def test_a_night_is_no_hole_of_a_stock():
     bars = calm(2 * 1440)[minutes]
     cover = coverage(replace(bars, asset_class="equity"), "BTC/USDT", "1m", START, START + 2 * DAY)
     assert [((hole.start_ns - START) // MINUTE, hole.missing) for hole in cover.holes] == [(900, 5)]
+    part = holes_of(bars.ts_open[:30], MINUTE, (START + 600 * MINUTE, START + 1380 * MINUTE), always_open=False)
+    assert part == ()  # nobody traded at 10:00 or at 23:00 of the same day
 
 
 def test_a_dataset_can_be_asked_itself(tmp_path: Path):

@@ -282,6 +282,7 @@ def test_a_configured_source_can_be_checked_and_exported(desk, tmp_path):
         (("raw",), 2, "2 series fit: 5m of ETH/USDT in 'other'; 1m of BTC/USDT in 'spot'; say --dataset and --symbol"),
         (("info", "--symbol", "BTC/USDT", "--timeframe", "15m"), 1, "nearest: 1m of BTC/USDT in 'spot'"),
         (("info", "--symbol", "BTC/USDT", "--timeframe", "15m"), 1, "var/history/spot/ohlcv.15m.BTCUSDT.*"),
+        (("export", "--symbol", "ETH/USDT", "--timeframe", "3m"), 1, "nearest: 5m of ETH/USDT in 'other'"),
         (("info", "--symbol", "BTC/USD"), 1, "download --symbol BTC/USD --timeframe 1m"),
         (("info", "--symbol", "BTC/USD", "--timeframe", "7x"), 2, "timeframe is '7x'; allowed: 1s to 1d"),
         (("export", "--symbol", "BTC/USDT", "--out", "bars.xls"), 2, "has no ending that says its format"),

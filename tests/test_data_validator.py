@@ -128,6 +128,16 @@ def test_z_is_what_its_formula_says():
     assert detail == f"105 is {105.0 / bars.close[499] - 1:+.2%} from the close before, {z:.0f} deviations"
 
 
+def test_a_volume_is_held_against_the_bars_before():
+    """The deviations of a volume, by hand: 240 volumes of 8 to 12 have the median 10, their logarithms spread by less
+    than 0.25, so z = ln(1000 / 10) / (1.4826 x 0.25) = 12.4; one volume does not change what is usual.
+    """
+    (finding,) = check(changed(calm(), volume={500: 1000.0})).findings
+    assert finding.detail == "1000, usual are 10: 12.4 deviations"
+    half = changed(calm(), volume={place: 1000.0 for place in range(500, 1000)})
+    assert times("volume", DataValidator(shown=1000).check(half)) == list(range(500, 620))  # until half of 240 are
+
+
 def test_a_spike_does_not_hide_behind_itself():
     """What is usual comes from the bars before: a spike of any height is found, its way back is not one more."""
     for height in (103.0, 1000.0, 1e9):
