@@ -7,15 +7,17 @@ market, whoever runs it looks into history once and hands over what had ended by
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from core import codec, topics
-from core.contracts import Event, OHLCVBar, WarmUp
+from core.contracts import BookEvent, OHLCVBar, TickerEvent, TradeEvent, WarmUp, Watermark
 from core.errors import CodecError
 from core.runner import Message, market_time
 
 LastBars = Callable[[str, str, int, int], Sequence[OHLCVBar]]
 """Of a symbol, a timeframe: the newest bars that had ended at a time (ns UTC), oldest first, and at most how many."""
+
+_MarketEvent = TradeEvent | BookEvent | TickerEvent | OHLCVBar | Watermark
 
 _MARKET = (topics.MD_TRADES, topics.MD_BOOK, topics.MD_TICKER, topics.MD_OHLCV, topics.CLOCK_MARKET)
 PATTERNS = tuple(topic.pattern for topic in _MARKET)
@@ -54,7 +56,7 @@ def due(handler: object, coming: Iterable[Message]) -> Iterator[tuple[Need, int]
     for topic, line in coming:
         event = _market_event(topic, line)
         if event is not None:
-            now_ns.setdefault(event.symbol, event.ts_open if isinstance(event, OHLCVBar) else market_time(event))  # type: ignore[attr-defined]
+            now_ns.setdefault(event.symbol, _past(event))
     for need in needs:
         if now_ns.get(need.symbol, 0) > 0:
             yield need, now_ns[need.symbol]
@@ -66,11 +68,20 @@ def answer(instance: str, need: Need, history: LastBars, now_ns: int, before_seq
     return WarmUp(instance, need.symbol, need.timeframe, bars, need.bars, before_seq)
 
 
-def _market_event(topic: str, line: bytes) -> Event | None:
+def _past(event: _MarketEvent) -> int:
+    """Up to when bars are past for whoever hears this first, ns UTC."""
+    if isinstance(event, OHLCVBar):
+        return event.ts_open
+    if isinstance(event, Watermark):
+        return event.market_ns - 1  # the bar that ends with this second follows right behind it
+    return market_time(event)
+
+
+def _market_event(topic: str, line: bytes) -> _MarketEvent | None:
     found = topics.find(topic)
     if found not in _MARKET:
         return None
     try:
-        return codec.decode(line, found.event)
+        return cast("_MarketEvent", codec.decode(line, found.event))
     except CodecError:  # the handler is told so when its turn comes
         return None

@@ -176,15 +176,22 @@ def test_history_is_asked_once_when_the_market_first_shows_its_time():
 def test_a_bar_that_the_past_held_already_does_not_come_twice():
     """The journal was quicker than the bus: minute 4 is in the warm-up and comes once more."""
     past = Past(*(bar(minute, float(minute)) for minute in (2, 3, 4)))
-    second = Watermark(BTC, 5 * MINUTE)
+    second = Watermark(BTC, 5 * MINUTE + 1)
     assert quantities(run([entry()], past, [second, bar(4, 4.0), bar(5, 7.0)])[1]) == [(3 + 4 + 7) / 3]
+
+
+def test_the_bar_that_ends_with_the_first_second_is_no_past():
+    """The clock reaches the end of minute 4, and that minute follows right behind: it is the first to be traded on."""
+    past = Past(*(bar(minute, float(minute)) for minute in (1, 2, 3, 4)))
+    published = run([entry()], past, [Watermark(BTC, 5 * MINUTE), bar(4, 7.0)])[1]
+    assert quantities(published) == [(2 + 3 + 7) / 3]
 
 
 def test_each_series_that_is_listed_is_asked_for():
     """Minutes and five minutes; a pattern that leaves the length open asks for nothing."""
     past = Past()
     run([entry(events=["md.ohlcv.1m.*", "md.ohlcv.5m.BTC/USDT"])], past, [Watermark(BTC, 9 * MINUTE)])
-    assert past.asked == [(BTC, "1m", 9 * MINUTE, 3), (BTC, "5m", 9 * MINUTE, 3)]
+    assert past.asked == [(BTC, "1m", 9 * MINUTE - 1, 3), (BTC, "5m", 9 * MINUTE - 1, 3)]
     for events in (["md.ohlcv.*"], ["md.trades.*"], ["md.ohlcv.1m.ETH/USDT"]):
         open_past = Past()
         run([entry(events=events)], open_past, [Watermark(BTC, 9 * MINUTE)])
