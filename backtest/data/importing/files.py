@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.errors import ConfigError, DataError
 
-_BINARY = ((b"PAR1", "parquet"), (b"ARROW1", "feather"), (b"FEA1", "feather"), (b"\xff\xff\xff\xff", "feather"))
+_BINARY = ((b"PAR1", "parquet"), (b"ARROW1", "feather"), (b"\xff\xff\xff\xff", "feather"))
 
 
 @dataclass(frozen=True, slots=True)

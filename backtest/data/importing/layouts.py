@@ -9,6 +9,8 @@ from backtest.data.importing.sheet import Head
 
 _DATE = re.compile(r"(19|20)\d{6}", re.ASCII)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
+_SHORT = re.compile(r"\d{1,7}(\.\d+)?", re.ASCII)
+"""Numbers that are no times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,11 @@ class Layout:
         if self.kind != "bars":
             return True
         places = [self.roles.index(role) for role in ("open", "high", "low", "close")]
-        rows = [[float(row[place]) for place in places] for row in head.rows if all(row[place] for place in places)]
+        rows = [
+            [float(row[place]) for place in places]
+            for row in head.rows
+            if all(_NUMBER.fullmatch(row[place]) for place in places)
+        ]
         return sum(low <= min(first, last) and max(first, last) <= high for first, high, low, last in rows) * 2 > len(
             rows
         )
@@ -79,5 +85,5 @@ def _can_be(role: str, cells: list[str]) -> bool:
     if role == "maker":
         return bool(cells) and all(cell.lower() in ("true", "false") for cell in cells)
     if role == "time":
-        return bool(cells) and not any(re.fullmatch(r"\d{1,7}(\.\d+)?", cell, re.ASCII) for cell in cells)
-    return all(map(_NUMBER.fullmatch, cells))
+        return bool(cells) and all(cell[0].isdecimal() and not _SHORT.fullmatch(cell) for cell in cells)
+    return sum(bool(_NUMBER.fullmatch(cell)) for cell in cells) * 2 > len(cells)  # a wrong one is named later

@@ -71,7 +71,8 @@ class Rows:
 
     def label(self, role: str) -> str:
         """The column in errors."""
-        return f"column {self.table.head.label(self.roles.columns[role])}"
+        label = self.table.head.label(self.roles.columns[role])
+        return f"column {label}" if self.table.head.names else label
 
     def array(self, role: str) -> Any:
         """A column as an Arrow array."""

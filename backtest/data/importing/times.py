@@ -132,7 +132,8 @@ def _counted(values: Ints, options: Options, place: Place) -> Times:
     if len(units) == 1:
         name, factor = next(iter(units.items()))
         if int(np.abs(values).max()) > (2**63 - 1) // factor:
-            raise DataError(f"{place(int(np.abs(values).argmax()))} is too large for {name} since 1970")
+            row = int(np.abs(values).argmax())
+            raise BadTime(row, f"{place(row)} is {values[row]}, as {name} since 1970; allowed: 1970 to tomorrow")
         return Times(values * factor, f"{name} since 1970")
     ns = np.zeros(len(values), np.int64)
     for name, factor in units.items():
@@ -192,6 +193,8 @@ def _written(array: Any, options: Options, place: Place) -> Times:
         except pa.ArrowInvalid:
             digits = pc.match_substring_regex(array, r"^\d{1,18}$").to_numpy(zero_copy_only=False)
             row = int(np.argmin(digits))
+            if re.fullmatch(r"\d+", array[row].as_py(), re.ASCII):
+                raise DataError(f"{place(row)} is {array[row].as_py()}, too large for a count since 1970") from None
             said = f"{place(row)} is {array[row].as_py()!r}; allowed: a whole number, as in the rows before"
             raise BadTime(row, said) from None
     if _ISO.fullmatch(first):

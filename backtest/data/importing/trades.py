@@ -31,7 +31,9 @@ def read_trades(rows: Rows) -> tuple[TradeColumns, str]:
     for row in np.flatnonzero(wrong).tolist():
         line = int(rows.sheet.lines[row])
         if line not in told:
-            rows.problems.append(Problem(line, f"price {price[row]!r}, qty {qty[row]!r}; allowed: above 0"))
+            rows.problems.append(
+                Problem(line, f"price {price[row].item()!r}, qty {qty[row].item()!r}; allowed: above 0")
+            )
     ids = rows.texts("trade_id") if rows.has("trade_id") else [""] * len(rows)
     arrays: dict[str, Any] = {
         "ts": times.ns, "price": price, "qty": qty, "buy": buy, "trade_id": np.array(ids, np.object_),
