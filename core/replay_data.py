@@ -91,7 +91,7 @@ class _Query:
         Raises:
             DataError: there is nothing.
         """
-        having = [source for source in _journals(self._sources) if any(map(self._fits, source.series()))]
+        having = [source for source in journals(self._sources) if any(map(self._fits, source.series()))]
         records = self._records(having)
         if next(iter(records()), None) is None:
             raise DataError(self._missing())
@@ -169,7 +169,13 @@ class _Query:
         return "\n".join(said)
 
 
-def _journals(sources: Mapping[str, DataSource]) -> list[DataSource]:
+def torn(sources: Mapping[str, DataSource]) -> list[str]:
+    """Last lines without an end that were left out when these were read: file and number of the line."""
+    folders = [source for source in journals(sources) if isinstance(source, JournalSource)]
+    return [f"{line.path}:{line.line}" for folder in folders for line in folder.reader.skipped]
+
+
+def journals(sources: Mapping[str, DataSource]) -> list[DataSource]:
     """The sources in their order, each folder of journals on its own."""
     apart: list[DataSource] = []
     for source in sources.values():

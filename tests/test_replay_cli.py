@@ -20,7 +20,7 @@ from core.data_source import DataSourceBase, Series
 from core.data_source_files import DatasetsSource, JournalSource
 from core.errors import ConfigError, DataError
 from core.market.replay import Record
-from core.replay_data import Wanted, tracks
+from core.replay_data import Wanted, torn, tracks
 from core.runtime.replayer import Tally
 from tests.installation import ROOT
 
@@ -238,6 +238,14 @@ def test_bars_that_nobody_has_are_made_of_shorter_ones(tmp_path):
     assert ([ts for ts, _ in made], volumes) == ([DAY, DAY + 5 * MINUTE], [5.0, 5.0])
 
 
+def test_bars_of_another_day_are_no_reason_not_to_make_them(tmp_path):
+    """There are bars of five minutes of the day before: those of this day are made of its minutes."""
+    before = written(tmp_path / "a", "ohlcv.5m.ATOMUSDT", codec.encode(bar(-3, "5m")))
+    source = written(tmp_path / "b", "ohlcv.1m.ATOMUSDT", *(codec.encode(bar(at)) for at in range(5)))
+    (made,) = found({"a": before, "b": source}, wanted("bars", timeframes=("5m",)))
+    assert [ts for ts, _ in made] == [DAY]
+
+
 class Mine(DataSourceBase):
     """A source of somebody's own, without any journal."""
 
@@ -253,6 +261,16 @@ def test_a_source_of_ones_own_is_encoded():
     assert found({"mine": Mine()}, wanted("trades")) == [
         [(DAY + 5, codec.encode(TradeEvent(ATOM, 1.0, 2.0, "buy", DAY + 5, "1")))]
     ]
+
+
+def test_a_torn_last_line_is_left_out_and_told(tmp_path):
+    """What a crash has cut off, or is being written now: the lines before it are given, and the summary names it."""
+    sources = {"a": written(tmp_path, "ohlcv.1m.ATOMUSDT", old(0), old(1))}
+    with (tmp_path / "ohlcv.1m.ATOMUSDT.20250901.ndjson").open("ab") as file:
+        file.write(old(2)[:40])
+    assert [body for _, body in found(sources, wanted("bars"))[0]] == [old(0), old(1)]
+    said = described(Tally(finished=True), torn(sources))
+    assert said[-1].endswith("ohlcv.1m.ATOMUSDT.20250901.ndjson:3, a last line without its end")
 
 
 def test_gaps_come_with_the_trades(tmp_path):

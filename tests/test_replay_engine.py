@@ -87,10 +87,10 @@ def test_a_bar_is_told_when_it_closes_and_the_clock_stands_before_it():
 
 def test_several_symbols_and_lengths_are_one_stream():
     """At the same time the symbols come as asked for, and of one symbol short bars before long ones."""
-    asked = [bars(ETH, 2), bars(BTC, 1, "2m"), bars(BTC, 2)]
+    asked = [bars(ETH, 2), bars(ETH, 1, "2m"), bars(BTC, 1, "2m"), bars(BTC, 2)]
     assert [what for _, what in told(*asked)] == [
         ("w", "E"), ("bar1m", "E"), ("w", "B"), ("bar1m", "B"),
-        ("w", "E"), ("bar1m", "E"), ("w", "B"), ("bar1m", "B"), ("bar2m", "B"),
+        ("w", "E"), ("bar1m", "E"), ("bar2m", "E"), ("w", "B"), ("bar1m", "B"), ("bar2m", "B"),
     ]  # fmt: skip
     assert [what[1] for _, what in told(*reversed(asked)) if what[0] == "bar1m"] == ["B", "E", "B", "E"]
 
@@ -101,6 +101,15 @@ def test_a_second_is_announced_before_the_first_trade_behind_it_as_it_is_live():
     assert replayed == [
         (0, ("w", "B")), (0.5, ("trade", "B")), (0.7, ("trade", "B")),
         (1, ("w", "B")), (2, ("w", "B")), (3, ("w", "B")), (3, ("trade", "B")), (4, ("w", "B")),
+    ]  # fmt: skip
+
+
+def test_books_leave_the_trades_a_second_as_they_do_live():
+    """Changes of the book at 1.5 and 3.2 s say that the seconds 0, then 1 and 2 have passed, and no more."""
+    books = [BookEvent(BTC, ((99.0, 1.0),), (), ts_exchange_ns=T0 + at) for at in (15 * S // 10, 32 * S // 10)]
+    replayed = told(track(topics.MD_BOOK, BTC, [(book.ts_exchange_ns, book) for book in books]), end=T0 + 3 * S)
+    assert replayed == [
+        (0, ("w", "B")), (1.5, ("book", "B")), (1, ("w", "B")), (2, ("w", "B")), (3.2, ("book", "B")), (3, ("w", "B")),
     ]  # fmt: skip
 
 
@@ -332,6 +341,20 @@ async def test_the_next_stretch_begins_at_its_beginning_and_an_earlier_one_is_re
     refused = await Engine(server, tmp_path, earlier).run()
     assert isinstance(refused, CellInUse)
     assert "time does not go back" in str(refused)
+    assert await Engine(server, tmp_path, later).run() is None
+    assert published(server) == expected(first) + expected(later)
+
+
+async def test_one_that_was_killed_before_its_first_line_begins_at_its_beginning(tmp_path):
+    """Behind another stretch: what that has published is nothing of the new one's."""
+    server = MemoryServer()
+    first = program(bars(BTC, 5), name="a")
+    later = program(bars(BTC, 5, start=T0 + 5 * MINUTE), start=T0 + 5 * MINUTE, name="b")
+    assert await Engine(server, tmp_path, first).run() is None
+    killed = Engine(server, tmp_path, later)
+    killed.cell.after = Faults(1, Crash())
+    assert isinstance(await killed.run(), Crash)
+    assert published(server) == expected(first)
     assert await Engine(server, tmp_path, later).run() is None
     assert published(server) == expected(first) + expected(later)
 

@@ -23,7 +23,7 @@ from core.data_source_files import JournalSource
 from core.data_source_loading import load_sources
 from core.errors import ConfigError, InstanceBusy
 from core.market.replay import lines
-from core.replay_data import Wanted, tracks
+from core.replay_data import Wanted, torn, tracks
 from core.runtime.admission import HINT, admit_replay, places_taken
 from core.runtime.committer import Committer
 from core.runtime.process import Parts, assemble, guarded
@@ -36,17 +36,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run until everything is published or it is told to stop; the exit code."""
     args = command_line(__doc__).parse_args(argv)
     instance = topics.REPLAY_BARS if "bars" in args.topics else topics.REPLAY_TICKS
-    replayers: list[Replayer] = []
+    played: list[tuple[Replayer, Mapping[str, DataSource]]] = []
 
     def made(config: Config) -> list[Parts]:
-        program = _program(config_of(args), config, args)
-        parts, replayer = _shell(config, args, instance, program)
-        replayers.append(replayer)
+        sources = _sources(config_of(args), config, args)
+        parts, replayer = _shell(config, args, instance, _program(sources, config, args))
+        played.append((replayer, sources))
         return [parts]
 
     code = guarded(instance, args, made, lambda args: _place(config_of(args), args))
     if code == 0:
-        sys.stdout.write("\n".join(described(replayers[0].tally)) + "\n")
+        replayer, sources = played[0]
+        sys.stdout.write("\n".join(described(replayer.tally, torn(sources))) + "\n")
         sys.stdout.flush()
     return code
 
@@ -62,21 +63,15 @@ def _place(config: Config, args: argparse.Namespace) -> Config:
     return elsewhere(config, cell=args.cell, url=args.redis_url)
 
 
-def _program(home: Config, config: Config, args: argparse.Namespace) -> Program:
+def _program(sources: Mapping[str, DataSource], config: Config, args: argparse.Namespace) -> Program:
     """What is to be replayed.
 
-    Args:
-        home: where the data are.
-        config: where it publishes.
-        args: the command line.
-
     Raises:
-        ConfigError: a symbol or a source is none.
+        ConfigError: a symbol is none, or options do not fit together.
         DataError: of something there is nothing.
     """
     wanted = wanted_by(args)
     _require_instruments(config, wanted)
-    sources = _sources(home, config, args)
     found = tracks(sources, wanted)
     content = {
         "topics": list(wanted.kinds),
@@ -104,6 +99,11 @@ def _require_instruments(config: Config, wanted: Wanted) -> None:
 
 def _sources(home: Config, config: Config, args: argparse.Namespace) -> Mapping[str, DataSource]:
     """Where the data come from: never the journals that this replay writes itself.
+
+    Args:
+        home: of the system whose data they are.
+        config: of the place where it publishes.
+        args: the command line.
 
     Raises:
         ConfigError: there is no such source, or it is those journals.

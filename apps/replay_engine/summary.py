@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from core.contracts.moments import iso
 from core.runtime.replayer import Tally
 
 
-def described(tally: Tally) -> list[str]:
-    """The summary, line by line: lines per channel, span, wall time and rate."""
+def described(tally: Tally, torn: Sequence[str] = ()) -> list[str]:
+    """The summary, line by line: lines per channel, span, wall time and rate, and what was left out.
+
+    Args:
+        tally: what has been published.
+        torn: places of last lines that have no end.
+    """
     total = tally.lines.total()
     said = [f"  {channel:32} {count:>11,}" for channel, count in sorted(tally.lines.items())]
     if total:
@@ -16,6 +23,7 @@ def described(tally: Tally) -> list[str]:
         said.append(f"{tally.before:,} lines had been published before")
     rate = f", {tally.rate:,.0f} a second" if total else ""
     said.append(f"{total:,} lines in {tally.wall_s:.1f} s{rate}")
+    said += [f"left out: {place}, a last line without its end" for place in torn]
     if not tally.finished:
         said.append("stopped before the end: the same command goes on behind these")
     return said
