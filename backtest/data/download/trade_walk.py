@@ -108,7 +108,7 @@ def by_time(source: Timed, symbol: str, span: Span) -> Iterator[TradePiece]:
             yield TradePiece(_columns(symbol, rows, slice(0)), at, -1, 0)
             continue
         newest = int(times[-1])
-        seen = frozenset(ids[times == newest]) | (seen if newest == at else frozenset())
+        seen = frozenset(ids[times == newest])
         at = end if newest >= end else newest
         yield TradePiece(_columns(symbol, rows, fresh), at, -1, 0)
 
