@@ -108,8 +108,8 @@ def test_a_longer_timeframe_that_nobody_has() -> None:
 
 
 def test_shorter_bars_fill_holes_of_longer_ones() -> None:
-    """Hours 0 and 3 are there as such; hour 1 is made of minutes, hour 2 of 5m bars, which are asked last."""
-    five = [bar(2 * HOUR + each * 5 * MINUTE, 5.0, "5m") for each in range(12)]
+    """Hours 0 and 3 are there as such; hour 1 is made of minutes although 5m bars have it too, hour 2 of these."""
+    five = [bar(HOUR + each * 5 * MINUTE, 5.0, "5m") for each in range(24)]
     hours = [bar(0, 60.0, "1h"), bar(3 * HOUR, 63.0, "1h")]
     sources = DataSources({"one": Shelf(hours + five), "two": Shelf(minutes(60, 60, 1.0))})
     found = list(sources.bars(BTC, "1h", 0, DAY))
