@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import bars, busiest, commit, day, feeds, journal, parity, recovery, replay, startup, tick_to_fill
+from bench import bars, busiest, commit, day, feeds, history, journal, parity, recovery, replay, startup, tick_to_fill
 from bench.figures import Outcome, table
 from bench.lab import ROOT
 from core.embedded import find_server
@@ -34,6 +34,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int], Outcome]] = {
     "parity": parity.measure,
     "bars": bars.measure,
     "feeds": feeds.measure,
+    "history": history.measure,
     "replay": replay.measure,
     "day": day.measure,
 }
