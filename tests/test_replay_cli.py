@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -307,7 +308,7 @@ def home(tmp_path, monkeypatch):
     for name in list(os.environ):
         if name.startswith(("NJORD", "REDIS", "REPLAY")):
             monkeypatch.delenv(name)
-    (tmp_path / "config").symlink_to(ROOT / "config")
+    shutil.copytree(ROOT / "config", tmp_path / "config")
     return tmp_path
 
 
@@ -331,15 +332,13 @@ def test_what_ends_the_command(home, capsys, arguments, code, said):
         assert part in complaint
 
 
-def test_live_money_is_refused(home, monkeypatch, capsys):
+def test_live_money_is_refused():
     """Where orders are for real a replay has nothing to say, unless it is told where else."""
-    monkeypatch.setenv("NJORD__STRATEGIES__SMA_CROSS_V1__ENABLED", "false")  # it has no allocation
-    options = ("--config-root", str(home), "--profile", "live")
-    given = [*options, "--symbol", ATOM, "--start", "2025-09-01", "--end", "2025-09-02"]
-    assert replay.main(given) == 2
-    assert "app.env is 'live'" in capsys.readouterr().err
-    assert replay.main([*given, "--cell", "replay"]) == 1
-    assert "1m bars of ATOM/USDT" in capsys.readouterr().err
+    disabled = {"NJORD__STRATEGIES__SMA_CROSS_V1__ENABLED": "false"}  # it has no allocation
+    live = load_config(ROOT, "live", environ=disabled)
+    with pytest.raises(ConfigError, match=r"app\.env is 'live'.*--cell NAME"):
+        replay.placed(live, parsed(*BASE))
+    assert replay.placed(live, parsed(*BASE, "--cell", "replay")).redis.cell == "replay"
 
 
 # -- the summary

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         played.append((replayer, sources))
         return [parts]
 
-    code = guarded(instance, args, made, lambda args: _place(config_of(args), args))
+    code = guarded(instance, args, made, lambda args: placed(config_of(args), args))
     if code == 0:
         replayer, sources = played[0]
         sys.stdout.write("\n".join(described(replayer.tally, torn(sources))) + "\n")
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _place(config: Config, args: argparse.Namespace) -> Config:
+def placed(config: Config, args: argparse.Namespace) -> Config:
     """The configuration of where it publishes.
 
     Raises:
