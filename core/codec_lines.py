@@ -7,6 +7,7 @@ by the same functions: a single blank line holds nothing, while a line with two 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sized
 from dataclasses import MISSING, fields
 from functools import cache
@@ -28,6 +29,14 @@ def _require_each(lines: bytes, found: Sized) -> None:
     count = lines.count(b"\n")
     if len(found) != count and (count > 1 or len(found) > 1 or lines.strip()):
         raise CodecError(f"{len(found)} objects on {count} lines")
+
+
+def _refused(name: str, error: Exception) -> CodecError:
+    """The decoder's reason without the place among the lines, which only whoever has the file can say."""
+    return CodecError(f"no {name}: {_PLACE.sub('`$', str(error))}")
+
+
+_PLACE = re.compile(r"`\$\[\d+\]")
 
 
 class Key(Protocol):
@@ -57,6 +66,11 @@ def time_of(key: Key) -> int:
     return key.own or key.other or key.header_ts
 
 
+def is_dated(key: Key, event: type[Event]) -> bool:
+    """Whether a line says when it was: 0 is a time only of an event that always has one of its own."""
+    return time_of(key) != 0 or len(time_fields(event)) == 1
+
+
 def keys_of(lines: bytes, event: type[Event]) -> list[Key]:
     """The keys of many lines, each with its newline.
 
@@ -67,7 +81,7 @@ def keys_of(lines: bytes, event: type[Event]) -> list[Key]:
         keys: list[Key] = _key_decoder(event).decode_lines(lines)  # type: ignore[arg-type]  # mypy: a class is hashable
         _require_each(lines, keys)
     except _BROKEN as error:
-        raise CodecError(f"no {event.__name__}: {error}") from None
+        raise _refused(event.__name__, error) from None
     return keys
 
 
@@ -100,7 +114,7 @@ def events_of(lines: bytes, event: type[E]) -> list[E]:
         events: list[E] = _event_decoder(event).decode_lines(_filled(lines, event))  # type: ignore[arg-type]  # the same
         _require_each(lines, events)
     except _BROKEN as error:
-        raise CodecError(f"no {event.__name__}: {error}") from None
+        raise _refused(event.__name__, error) from None
     typed = lines.count(b'"_type":"%s","_v":' % event.__name__.encode())
     if typed != len(events) and (typed or b'"_type":"' in lines):
         keys_of(lines, event)  # refuses what another type's header stands in front of
@@ -210,7 +224,7 @@ def bar_rows(symbol: str, timeframe: str, start_ns: int = 0, end_ns: int = FOREV
             rows = _decode_rows(lines)
             _require_each(lines, rows)
         except _BROKEN as error:
-            raise CodecError(f"no OHLCVBar: {error}") from None
+            raise _refused("OHLCVBar", error) from None
         return [
             row
             for row in rows

@@ -98,15 +98,16 @@ class LineReader:
             yield lines
 
     def first_line(self) -> bytes:
-        """The oldest whole line without its newline; empty if there is none. An iteration that runs is over.
+        """The oldest whole line that is not blank; empty if there is none. An iteration that runs is over.
 
         Raises:
             JournalError: as `blocks`.
         """
-        return next(self.blocks(PEEK_BYTES), b"").partition(b"\n")[0]
+        written = (lines for block in self.blocks(PEEK_BYTES) if (lines := block.strip()))
+        return next(written, b"").partition(b"\n")[0]
 
     def last_line(self) -> bytes:
-        """The newest whole line without its newline; empty if there is none. An iteration that runs is over.
+        """The newest whole line that is not blank; empty if there is none. An iteration that runs is over.
 
         Of a compressed file everything is read for it.
 
@@ -114,14 +115,14 @@ class LineReader:
             JournalError: as `blocks`.
         """
         if self.compressed:
-            newest = deque(self.blocks(), maxlen=1)
-            return newest[0][:-1].rpartition(b"\n")[2] if newest else b""
+            written = (lines for block in self.blocks() if (lines := block.strip()))
+            return next(iter(deque(written, maxlen=1)), b"").rpartition(b"\n")[2]
         size, reach = self._file.seek(0, SEEK_END), PEEK_BYTES
         while True:
             self._file.seek(max(0, size - reach))
-            lines = self._file.read(reach).split(b"\n")  # the last one is torn or empty, the first one may be cut
-            if len(lines) > 2 or reach >= size:
-                return lines[-2] if len(lines) > 1 else b""
+            lines = self._file.read(reach).rpartition(b"\n")[0].strip()
+            if b"\n" in lines or reach >= size:
+                return lines.rpartition(b"\n")[2]
             reach *= 8
 
     def version(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from core.codec import body_of
-from core.codec_lines import BarRow, Key, bar_rows, events_of, keys_of, time_of
+from core.codec_lines import BarRow, Key, bar_rows, events_of, is_dated, keys_of, time_of
 from core.contracts import Event
 from core.contracts.instrument import file_symbol
 from core.contracts.times import FOREVER, time_fields
@@ -100,7 +100,9 @@ class Query(Generic[E]):
             return False
         if not self.bounded:
             return True
-        return self.start_ns <= _required_time(key, self.topic.event) < self.end_ns
+        if not is_dated(key, self.topic.event):
+            raise CodecError(f"no {self.topic.event.__name__} with a time: it has neither its own nor a header")
+        return self.start_ns <= time_of(key) < self.end_ns
 
 
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -118,13 +120,6 @@ def files_for(path: Path, query: Query[Any]) -> list[JournalFile]:
     if query.journal is not None:
         return files_of(path, query.journal)
     return [file for journal, files in journals_in(path).items() if query.names(journal) for file in files]
-
-
-def _required_time(key: Key, event: type[Event]) -> int:
-    time = time_of(key)
-    if time == 0 and len(time_fields(event)) != 1:
-        raise CodecError(f"no {event.__name__} with a time: it has neither one of its own nor a header")
-    return time
 
 
 def _wanted(lines: bytes, query: Query[Any]) -> list[tuple[Key, bytes]]:

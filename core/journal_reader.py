@@ -209,14 +209,15 @@ class JournalReader:
 
     def _blocks(self, span: Span, items: Items[T]) -> Iterator[Iterator[T] | Sequence[T]]:
         with span.reading() as file:
-            blocks = 0
+            blocks, block = 0, b""
             for block in file.blocks(BLOCK_BYTES):
                 yield _each(file, blocks, block, items)
                 blocks += 1
             self._skipped.pop(file.path, None)
             if file.torn:
-                rest = file.rest
-                self._skipped[file.path] = Skipped(file.path, file.count_lines(blocks, BLOCK_BYTES) + 1, rest)
+                rest, count = file.rest, block.count(b"\n")
+                number = file.count_lines(max(0, blocks - 1), BLOCK_BYTES) + count + 1
+                self._skipped[file.path] = Skipped(file.path, number, rest)
 
 
 def _each(file: LineReader, blocks: int, block: bytes, items: Items[T]) -> Iterator[T] | Sequence[T]:

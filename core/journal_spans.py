@@ -17,7 +17,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from core.codec_lines import keys_of, time_of
+from core.codec_lines import is_dated, keys_of, time_of
 from core.contracts import Event
 from core.contracts.times import FOREVER
 from core.errors import CodecError
@@ -48,7 +48,7 @@ class Span:
 
     Attributes:
         found: the file.
-        first_ns: time of its first line, ns UTC; -1 if that line is broken, `FOREVER` if there is none.
+        first_ns: time of its first line, ns UTC; -1 if that line is broken or has none, `FOREVER` if there is none.
         last_ns: no line is later, but for `LATE_NS`.
         exact: whether `last_ns` is the time of its last line.
     """
@@ -156,12 +156,14 @@ def _ends(reader: LineReader, event: type[Event]) -> tuple[int, int]:
 
 
 def time_of_line(line: bytes, event: type[Event]) -> int:
-    """The time of a line, ns UTC; -1 for a broken one, `FOREVER` for none."""
+    """The time of a line, ns UTC; -1 for one that is broken or has none, `FOREVER` for no line."""
     try:
         keys = keys_of(line + b"\n", event)
     except CodecError:
         return -1
-    return time_of(keys[0]) if keys else FOREVER
+    if not keys:
+        return FOREVER
+    return time_of(keys[0]) if is_dated(keys[0], event) else -1
 
 
 def groups(spans: Iterable[Span]) -> Iterator[list[Span]]:

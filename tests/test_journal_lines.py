@@ -72,6 +72,18 @@ def test_blocks_of_any_size_hold_the_same_lines(tmp_path_factory, content, size,
         assert file.torn or content[len(found) :] == b""
 
 
+@given(lines=st.lists(st.sampled_from([b"", b" ", b"a", b"b" * 5000, b"\r"])), tail=st.sampled_from([b"", b"c", b" "]))
+def test_the_ends_of_a_file(tmp_path_factory, lines, tail):
+    """First and last line, plain or compressed, whatever blank or torn lines are around them, also very long ones."""
+    folder = tmp_path_factory.mktemp("ends")
+    content = b"".join(line + b"\n" for line in lines) + tail
+    written = [line for line in lines if line.strip()] or [b""]
+    for name, data in ((ACTIVE, content), (ACTIVE + ".gz", gzip.compress(content))):
+        (folder / name).write_bytes(data)
+        with LineReader(folder / name) as file:
+            assert (file.first_line(), file.last_line()) == (written[0], written[-1])
+
+
 def test_every_place_where_a_gzip_stream_breaks_off(tmp_path):
     """At whatever byte a crash cut a compressed file: whole lines from its beginning, then it is told."""
     lines = [b'{"symbol":"ATOM/USDT","ts_open":%d}' % (number * 977) for number in range(50)]

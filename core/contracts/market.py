@@ -15,8 +15,7 @@ from core.contracts.base import (
     set_decimal,
 )
 from core.contracts.enums import ACTION_KINDS, BOOK_KINDS, SIDES, ActionKind, BookKind, Side
-from core.contracts.timeframe import timeframe_ns
-from core.errors import ContractError
+from core.contracts.timeframe import KNOWN_LENGTHS, timeframe_ns
 
 PriceLevel = tuple[float, float]
 
@@ -51,8 +50,13 @@ class TradeEvent(Event):
     def __post_init__(self) -> None:
         try:
             total = self.price + self.qty
-            if type(total) is float and 0.0 < self.price < total < _INFINITY and self.side in SIDES:
-                require_text(self, "symbol", self.symbol)
+            if (
+                type(total) is float
+                and 0.0 < self.price < total < _INFINITY
+                and self.side in SIDES
+                and type(self.symbol) is str
+                and self.symbol
+            ):
                 return
         except TypeError:  # of another kind; named below
             pass
@@ -196,28 +200,25 @@ class OHLCVBar(Event):
     return_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        try:
-            if self._is_plain():
+        low, high = self.low, self.high
+        try:  # everything in one go: history is read by the million
+            if (
+                0.0 < low <= self.open <= high < _INFINITY
+                and low <= self.close <= high
+                and 0.0 <= self.volume < _INFINITY
+                and 0.0 <= self.turnover < _INFINITY
+                and self.ts_close - self.ts_open == KNOWN_LENGTHS[self.timeframe]
+                and (self.vwap is None or 0.0 < self.vwap < _INFINITY)
+                and 0.0 < self.split_factor < _INFINITY
+                and 0.0 < self.return_factor < _INFINITY
+                and type(self.open + high + low + self.close + self.volume + self.turnover) is float
+                and type(self.symbol) is str
+                and self.symbol
+            ):
                 return
-        except (TypeError, ContractError):  # of another kind; named below
+        except (TypeError, KeyError):  # of another kind, or of a length that was not seen before
             pass
         self._check()
-
-    def _is_plain(self) -> bool:
-        """Whether everything is as it should be, in one go: history is read by the million."""
-        return (
-            0.0 < self.low <= self.open <= self.high < _INFINITY
-            and self.low <= self.close <= self.high
-            and 0.0 <= self.volume < _INFINITY
-            and 0.0 <= self.turnover < _INFINITY
-            and self.ts_close - self.ts_open == timeframe_ns(self.timeframe)
-            and (self.vwap is None or 0.0 < self.vwap < _INFINITY)
-            and 0.0 < self.split_factor < _INFINITY
-            and 0.0 < self.return_factor < _INFINITY
-            and type(self.open + self.high + self.low + self.close + self.volume + self.turnover) is float
-            and type(self.symbol) is str
-            and self.symbol != ""
-        )
 
     def _check(self) -> None:
         """Name what is wrong."""
