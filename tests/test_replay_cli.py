@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import structlog
 
 from apps.replay_engine import main as replay
 from apps.replay_engine.options import command_line, wanted_by
@@ -15,6 +16,7 @@ from apps.replay_engine.summary import described
 from core import codec, topics
 from core.config import load_config
 from core.config_places import elsewhere
+from core.config_sections import App
 from core.contracts import OHLCVBar, TradeEvent, TradeGap
 from core.contracts.moments import moment
 from core.data_source import DataSourceBase, Series
@@ -309,7 +311,8 @@ def home(tmp_path, monkeypatch):
         if name.startswith(("NJORD", "REDIS", "REPLAY")):
             monkeypatch.delenv(name)
     shutil.copytree(ROOT / "config", tmp_path / "config")
-    return tmp_path
+    yield tmp_path
+    structlog.reset_defaults()  # the command has set up its log for good
 
 
 @pytest.mark.parametrize(
@@ -334,8 +337,7 @@ def test_what_ends_the_command(home, capsys, arguments, code, said):
 
 def test_live_money_is_refused():
     """Where orders are for real a replay has nothing to say, unless it is told where else."""
-    disabled = {"NJORD__STRATEGIES__SMA_CROSS_V1__ENABLED": "false"}  # it has no allocation
-    live = load_config(ROOT, "live", environ=disabled)
+    live = load_config(ROOT, environ={}).model_copy(update={"app": App(env="live")})
     with pytest.raises(ConfigError, match=r"app\.env is 'live'.*--cell NAME"):
         replay.placed(live, parsed(*BASE))
     assert replay.placed(live, parsed(*BASE, "--cell", "replay")).redis.cell == "replay"
