@@ -132,6 +132,10 @@ FORMS = {
     "blank lines and spaces": (lined(*(f" {MS + 60_000 * n} " for n in range(3))).replace("\n", "\n\n"), "ms since"),
     "quoted cells": (lined(*(f'"{MS + 60_000 * n}"' for n in range(3))), "ms since"),
     "Windows lines": (MILLIS.replace("\n", "\r\n"), "ms since"),
+    "a count beside a date without a clock": (
+        lined(*(f"2025-05-20,{MS + 60_000 * n}" for n in range(3)), header="datetime,time,open,high,low,close,volume"),
+        'time from "time"',
+    ),
     "JSON arrays of an exchange": (
         json.dumps([[MS + 60_000 * n, *row.split(","), 0, "9.5", 7, "5", "505", "0"] for n, row in enumerate(PLAIN)]),
         "klines of Binance",
@@ -292,6 +296,13 @@ def test_notes_say_what_was_done(take, dataset):
         take(CDD + CDD.splitlines()[-1].replace("BTCUSDT", "ETHUSDT")).notes[0]
         == "1 rows of other symbols were left out"
     )
+
+
+def test_what_is_not_known_may_be_empty(take, dataset):
+    """A mean price of a minute in which nothing traded; any other empty cell is wrong."""
+    text = f"time,open,high,low,close,volume,vwap\n{MS},1,2,1,1,0,\n{MS + 60_000},1,2,1,1,5,1.5\n"
+    assert take(text).rows == 2
+    assert np.isnan(dataset.bars("BTC/USDT", "1m").vwap).tolist() == [True, False]
 
 
 def test_units_may_change_within_a_file(take, dataset):

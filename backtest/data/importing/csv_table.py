@@ -60,8 +60,6 @@ class CsvTable:
             table = self._read(numbers, texts)
         except pa.ArrowInvalid:
             return self._careful([*numbers, *texts])
-        if any(table.column(str(column)).null_count for column in [*numbers, *texts]):
-            return self._careful([*numbers, *texts])
         arrays = {column: table.column(str(column)).combine_chunks() for column in [*numbers, *texts]}
         blank = self._data.count(b"\n") > self._form.before + table.num_rows  # blank lines shift the numbers
         if blank:
@@ -84,6 +82,7 @@ class CsvTable:
                 column_types=types,
                 include_columns=list(types),
                 decimal_point=self._form.decimal,
+                null_values=[""],
                 strings_can_be_null=True,
             ),
         )

@@ -94,7 +94,7 @@ def numbers_of(array: Any, label: str) -> tuple[NDArray[np.float64], dict[int, s
     if not finite.all():
         for row in np.flatnonzero(~finite).tolist():
             cell = array[row].as_py()
-            shown = "is empty" if cell is None or cell in ("", "nan", "NaN") else f"is {cell!r}"
+            shown = "is empty" if cell is None or cell != cell or cell == "" else f"is {cell!r}"
             bad[row] = f"{label} {shown}; allowed: a number"
     return values, bad
 
