@@ -18,7 +18,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import bars, busiest, commit, day, feeds, history, journal, parity, recovery, replay, startup, tick_to_fill
+from bench import (
+    bars,
+    busiest,
+    commit,
+    day,
+    feeds,
+    history,
+    journal,
+    parity,
+    reader,
+    recovery,
+    replay,
+    startup,
+    tick_to_fill,
+)
 from bench.figures import Outcome, table
 from bench.lab import ROOT
 from core.embedded import find_server
@@ -35,6 +49,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int], Outcome]] = {
     "bars": bars.measure,
     "feeds": feeds.measure,
     "history": history.measure,
+    "reader": reader.measure,
     "replay": replay.measure,
     "day": day.measure,
 }
