@@ -96,11 +96,11 @@ def test_several_symbols_and_lengths_are_one_stream():
 
 
 def test_a_second_is_announced_before_the_first_trade_behind_it_as_it_is_live():
-    """Trades at 0.5, 0.7 and 3.0 s: the seconds 0, then 1 to 3 before the last; at the end the second 4 has passed."""
-    replayed = told(trades(BTC, T0 + S // 2, T0 + 7 * S // 10, T0 + 3 * S))
+    """Trades at 0.5, 1.0 and 3.7 s: the seconds 0, 1, 2 and 3, each before its trade; at the end the second 4 has passed."""
+    replayed = told(trades(BTC, T0 + S // 2, T0 + S, T0 + 37 * S // 10))
     assert replayed == [
-        (0, ("w", "B")), (0.5, ("trade", "B")), (0.7, ("trade", "B")),
-        (1, ("w", "B")), (2, ("w", "B")), (3, ("w", "B")), (3, ("trade", "B")), (4, ("w", "B")),
+        (0, ("w", "B")), (0.5, ("trade", "B")), (1, ("w", "B")), (1, ("trade", "B")),
+        (2, ("w", "B")), (3, ("w", "B")), (3.7, ("trade", "B")), (4, ("w", "B")),
     ]  # fmt: skip
 
 
@@ -381,19 +381,22 @@ async def test_paced_lines_wait_for_their_time(tmp_path):
     assert not engine.replayer.tally.finished
 
 
-async def test_at_full_speed_it_goes_no_faster_than_the_slowest_service_and_waits_for_it_at_the_end(
-    tmp_path, monkeypatch
-):
-    """A service that handles nothing holds it back; it ends when that one has handled the last watermark."""
+async def idle_service(server):
+    """A service that has its lease and handles nothing until its position is moved."""
+    cell = FaultyCell(server)
+    await cell.connect()
+    await cell.create()
+    reader = Committer(cell, "risk_engine.main", 3_600_000)
+    await reader.join(await cell.meta())
+    return reader
+
+
+async def test_at_full_speed_it_goes_no_faster_than_the_slowest_service(tmp_path, monkeypatch):
+    """A service that handles nothing holds it back until it has caught up."""
     monkeypatch.setattr("core.runtime.publishing.LAG_EVERY", 1)
     server, what = MemoryServer(), program(bars(BTC, 200))
-    slow = FaultyCell(server)
-    await slow.connect()
-    await slow.create()
-    reader = Committer(slow, "risk_engine.main", 3_600_000)
-    await reader.join(await slow.meta())
-    engine = Engine(server, tmp_path, what, lag_max=50)
-    run = asyncio.create_task(engine.run())
+    reader = await idle_service(server)
+    run = asyncio.create_task(Engine(server, tmp_path, what, lag_max=50).run())
     seen = -1
     while not run.done():
         sent = len(published(server))
@@ -406,7 +409,25 @@ async def test_at_full_speed_it_goes_no_faster_than_the_slowest_service_and_wait
             await asyncio.sleep(0.0005)
     assert await run is None
     assert published(server) == expected(what)
-    assert reader.in_seq >= server.data.seq - 1
+
+
+async def test_it_ends_when_the_services_have_heard_everything(tmp_path):
+    """All is published and a service is behind: it waits for that one's position at the last watermark."""
+    server, what = MemoryServer(), program(bars(BTC, 20))
+    reader = await idle_service(server)
+    engine = Engine(server, tmp_path, what)
+    run = asyncio.create_task(engine.run())
+    await eventually(lambda: engine.replayer.tally.finished)
+    last = server.data.seq - 1  # the last bar stands behind its watermark
+    for seq in (1, last - 1):
+        reader.in_seq = seq
+        await reader.commit([])
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+        assert not run.done()
+    reader.in_seq = last
+    await reader.commit([])
+    assert await run is None
 
 
 # -- who else is there
