@@ -96,7 +96,7 @@ def test_several_symbols_and_lengths_are_one_stream():
 
 
 def test_a_second_is_announced_before_the_first_trade_behind_it_as_it_is_live():
-    """Trades at 0.5, 1.0 and 3.7 s: the seconds 0, 1, 2 and 3, each before its trade; at the end the second 4 has passed."""
+    """Trades at 0.5, 1.0 and 3.7 s: the seconds 0, 1, 2 and 3, each before its trade; the second 4 at the end."""
     replayed = told(trades(BTC, T0 + S // 2, T0 + S, T0 + 37 * S // 10))
     assert replayed == [
         (0, ("w", "B")), (0.5, ("trade", "B")), (1, ("w", "B")), (1, ("trade", "B")),
