@@ -81,6 +81,9 @@ run-paper: $(STAMP) ## the paper venue alone
 run-portfolio: $(STAMP) ## the portfolio alone
 	$(BIN)/python -m apps.portfolio_manager $(PLACE)
 
+data: $(STAMP) ## market history: import, download, look at it, check it [ARGS="list", ARGS="--help"]
+	@$(BIN)/python -m backtest.data $(PLACE) $(or $(ARGS),--help)
+
 replay: $(STAMP) ## recorded market data again [START=2025-09-01 END=2025-09-30; SYMBOL=ATOM/USDT TIMEFRAME=1m SPEED=10x TOPICS=bars CELL=replay FROM=folder]
 	$(strip $(BIN)/python -m apps.replay_engine $(PLACE) --symbol "$(or $(SYMBOL),BTC/USDT)" \
 	--start "$(START)" --end "$(END)" $(if $(TIMEFRAME),--timeframe "$(TIMEFRAME)") $(if $(SPEED),--speed "$(SPEED)") \
@@ -144,6 +147,6 @@ bench: $(STAMP) ## measure
 chaos: $(STAMP) ## kill everything at random, lose nothing [SECONDS=600]
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS)
 
-.PHONY: help venv install setup lock run run-sim run-md run-bars run-strat run-risk run-paper run-portfolio replay \
+.PHONY: help venv install setup lock run run-sim data run-md run-bars run-strat run-risk run-paper run-portfolio replay \
 	run-kill-trip run-kill-clear check-kill check-config status journal compress install-systemd fmt lint type unit \
 	test pre-commit schemas bench chaos

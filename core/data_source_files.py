@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
+from core import codec
 from core.config_errors import did_you_mean
 from core.contracts import BookEvent, CorporateAction, OHLCVBar, TickerEvent, TradeEvent
-from core.data_source import Series
-from core.errors import ConfigError
+from core.contracts.instrument import file_symbol
+from core.data_source import Kind, Series
+from core.errors import CodecError, ConfigError
 from core.journal_reader import JournalReader
 from core.market.union import first_of, united_actions, united_bars, united_trades
+from core.topics import MD_ACTIONS, MD_BOOK, MD_OHLCV, MD_TICKER, MD_TRADES, Topic
 
 
 class JournalSource:
@@ -51,11 +56,28 @@ class JournalSource:
         return sorted(self.reader.read_actions(symbol), key=attrgetter("ts_effective_ns"))
 
 
-class DatasetsSource:
-    """All datasets below a folder, each a folder of journals, or those that are named; the first one counts.
+MANIFEST = "dataset.json"
+"""What a dataset says of itself, in its folder."""
 
-    A dataset that appears later is there from the next call on. Different markets under one symbol, such as spot and
-    futures, belong into different sources: here one would fill the holes of the other.
+MADE_UP = "synthetic"
+"""The venue of a dataset whose market never was."""
+
+_TOPICS: dict[Kind, Topic[Any]] = {
+    "bars": MD_OHLCV,
+    "trades": MD_TRADES,
+    "books": MD_BOOK,
+    "tickers": MD_TICKER,
+    "actions": MD_ACTIONS,
+}
+
+
+class DatasetsSource:
+    """The datasets below a folder, each a folder of journals.
+
+    Where they are named, all of them count, and of two that have the same the first one. Where they are not, each
+    answer comes from one dataset: two markets under one symbol, such as those of two exchanges, are refused until
+    somebody has said which is meant, and a market that was made up counts only by its name. A dataset that appears
+    later is there from the next call on.
 
     Attributes:
         folder: where the datasets lie.
@@ -65,7 +87,7 @@ class DatasetsSource:
         """
         Args:
             folder: may be missing, and then has none.
-            datasets: which of them count, in this order; all, by name, if None.
+            datasets: which of them count, in this order; all but those that were made up, if None.
 
         Raises:
             ConfigError: a named one does not exist.
@@ -82,11 +104,38 @@ class DatasetsSource:
     def datasets(self) -> dict[str, JournalSource]:
         """Those that count, by name, in their order."""
         there = self._there()
-        chosen = there if self._named is None else [name for name in self._named if name in there]
-        for name in chosen:
-            if name not in self._known:
-                self._known[name] = JournalSource(self.folder / name)
-        return {name: self._known[name] for name in chosen}
+        if self._named is not None:
+            chosen = [name for name in self._named if name in there]
+        else:
+            chosen = [name for name in there if not _is_made_up(self.folder / name)]
+        return {name: self._dataset(name) for name in chosen}
+
+    def dataset(self, name: str) -> JournalSource | None:
+        """One dataset, also one that was made up; None where there is none of this name."""
+        return self._dataset(name) if name in self._there() else None
+
+    def _dataset(self, name: str) -> JournalSource:
+        if name not in self._known:
+            self._known[name] = JournalSource(self.folder / name)
+        return self._known[name]
+
+    def having(self, kind: Kind, symbol: str) -> dict[str, JournalSource]:
+        """The datasets that an answer may come from, by name, in their order.
+
+        Raises:
+            ConfigError: several have it, and nobody has said which is meant.
+        """
+        topic = _TOPICS[kind]
+        pattern = topic.journal.format(timeframe="*", symbol=glob.escape(file_symbol(symbol))) + ".*"
+        found = {name: each for name, each in self.datasets.items() if any(each.folder.glob(pattern))}
+        if self._named is None and len(found) > 1:
+            names = ", ".join(found)
+            raise ConfigError(
+                f"{kind} of {symbol} are in several datasets ({names}), and two markets make no history; name the one"
+                f" that is meant (--source {next(iter(found))}), or list them in config/data_sources.yaml in the order"
+                f" in which they count (datasets: [{names}])"
+            )
+        return found
 
     def series(self) -> Sequence[Series]:
         """See `DataSource`; one that several datasets have is listed for each."""
@@ -98,27 +147,36 @@ class DatasetsSource:
         return united_bars(
             {
                 f"dataset {name!r}, {what}": each.bars(symbol, timeframe, start_ns, end_ns)
-                for name, each in self.datasets.items()
+                for name, each in self.having("bars", symbol).items()
             }
         )
 
     def trades(self, symbol: str, start_ns: int, end_ns: int) -> Iterator[TradeEvent]:
         """See `DataSource`."""
-        return united_trades([each.trades(symbol, start_ns, end_ns) for each in self.datasets.values()])
+        having = self.having("trades", symbol).values()
+        return united_trades([each.trades(symbol, start_ns, end_ns) for each in having])
 
     def books(self, symbol: str, start_ns: int, end_ns: int) -> Iterator[BookEvent]:
         """See `DataSource`; those of the first dataset that has any in the range."""
-        return first_of(each.books(symbol, start_ns, end_ns) for each in self.datasets.values())
+        return first_of(each.books(symbol, start_ns, end_ns) for each in self.having("books", symbol).values())
 
     def tickers(self, symbol: str, start_ns: int, end_ns: int) -> Iterator[TickerEvent]:
         """See `DataSource`; those of the first dataset that has any in the range."""
-        return first_of(each.tickers(symbol, start_ns, end_ns) for each in self.datasets.values())
+        return first_of(each.tickers(symbol, start_ns, end_ns) for each in self.having("tickers", symbol).values())
 
     def actions(self, symbol: str) -> Sequence[CorporateAction]:
         """See `DataSource`."""
-        return united_actions(each.actions(symbol) for each in self.datasets.values())
+        return united_actions(each.actions(symbol) for each in self.having("actions", symbol).values())
 
     def _there(self) -> list[str]:
         if not self.folder.is_dir():
             return []
         return sorted(each.name for each in self.folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+
+
+def _is_made_up(folder: Path) -> bool:
+    try:
+        said = codec.decode_json((folder / MANIFEST).read_bytes())
+    except (OSError, CodecError):  # whoever reads the dataset itself is told
+        return False
+    return isinstance(said, dict) and said.get("venue") == MADE_UP

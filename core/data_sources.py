@@ -15,6 +15,7 @@ from core.data_source import DataSource as DataSource  # where those who use or 
 from core.data_source import DataSourceBase as DataSourceBase
 from core.data_source import Series as Series
 from core.data_source_bars import BarQuery
+from core.data_source_files import DatasetsSource
 from core.data_source_search import explanation
 from core.errors import ConfigError
 from core.market.union import first_of, united_actions, united_trades
@@ -36,14 +37,19 @@ class DataSources:
         return tuple(self._sources)
 
     def source(self, name: str) -> DataSource:
-        """One source.
+        """One source, or one dataset of a source of datasets.
 
         Raises:
             ConfigError: there is none with this id.
         """
-        if name not in self._sources:
-            raise ConfigError(f"no data source {name!r}; {did_you_mean(name, self._sources)}")
-        return self._sources[name]
+        if name in self._sources:
+            return self._sources[name]
+        datasets = [each for each in self._sources.values() if isinstance(each, DatasetsSource)]
+        for each in datasets:
+            if (found := each.dataset(name)) is not None:
+                return found
+        known = [*self._sources, *(dataset for each in datasets for dataset in each.datasets)]
+        raise ConfigError(f"no data source or dataset {name!r}; {did_you_mean(name, known)}")
 
     def bars(
         self, symbol: str, timeframe: str, start_ns: int, end_ns: int, *, source: str | None = None

@@ -91,7 +91,7 @@ class _Query:
         Raises:
             DataError: there is nothing.
         """
-        having = [source for source in journals(self._sources) if any(map(self._fits, source.series()))]
+        having = [source for source in self._apart() if any(map(self._fits, source.series()))]
         records = self._records(having)
         if next(iter(records()), None) is None:
             raise DataError(self._missing())
@@ -100,6 +100,16 @@ class _Query:
             gaps = partial(self._gaps, having[0])
             found.append(Track(topics.MD_GAPS, self._symbol, "", gaps))
         return found
+
+    def _apart(self) -> list[DataSource]:
+        """The sources in their order, each folder of journals on its own."""
+        apart: list[DataSource] = []
+        for source in self._sources.values():
+            if isinstance(source, DatasetsSource):
+                apart += source.having(self._kind, self._symbol).values()
+            else:
+                apart.append(source)
+        return apart
 
     def _records(self, having: Sequence[DataSource]) -> Callable[[], Iterable[Record]]:
         """Where the records come from: as they stand wherever one source decides what they are."""
@@ -171,16 +181,13 @@ class _Query:
 
 def torn(sources: Mapping[str, DataSource]) -> list[str]:
     """Last lines without an end that were left out when these were read: file and number of the line."""
-    folders = [source for source in journals(sources) if isinstance(source, JournalSource)]
-    return [f"{line.path}:{line.line}" for folder in folders for line in folder.reader.skipped]
-
-
-def journals(sources: Mapping[str, DataSource]) -> list[DataSource]:
-    """The sources in their order, each folder of journals on its own."""
-    apart: list[DataSource] = []
+    folders: list[JournalSource] = []
     for source in sources.values():
-        apart += source.datasets.values() if isinstance(source, DatasetsSource) else [source]
-    return apart
+        if isinstance(source, DatasetsSource):
+            folders += source.datasets.values()
+        elif isinstance(source, JournalSource):
+            folders.append(source)
+    return [f"{line.path}:{line.line}" for folder in folders for line in folder.reader.skipped]
 
 
 def _encoded(events: Iterable[Event], time_of: Callable[[Any], int]) -> Iterator[Record]:

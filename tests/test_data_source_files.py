@@ -90,22 +90,46 @@ def test_two_symbols_of_one_file(tmp_path: Path) -> None:
 
 
 def test_datasets_in_their_order(tmp_path: Path) -> None:
-    """By name, or as listed; where two have a minute the first counts; a new one is there at once."""
+    """As they are listed: where two have a minute the first one counts."""
     write_days(tmp_path / "b", [bar(0, 20.0), bar(1, 21.0)])
-    write_days(tmp_path / "a", [bar(1, 11.0)])
+    write_days(tmp_path / "a", [bar(1, 11.0), bar(2, 12.0)])
     (tmp_path / ".cache").mkdir()
     (tmp_path / "notes.txt").write_text("no dataset")
     every, listed, one = (DatasetsSource(tmp_path, names) for names in (None, ["b", "a"], ["b"]))
     assert list(every.datasets) == ["a", "b"]
-    assert minutes(every) == [(0, 20.0), (1, 11.0)]
-    assert minutes(listed) == [(0, 20.0), (1, 21.0)]
-    write_days(tmp_path / "aa", [bar(2, 12.0)])
-    assert minutes(every) == [(0, 20.0), (1, 11.0), (2, 12.0)]
+    assert minutes(listed) == [(0, 20.0), (1, 21.0), (2, 12.0)]
     assert minutes(one) == [(0, 20.0), (1, 21.0)]
-    with pytest.raises(
-        ConfigError, match=r"datasets has 'bb', which is not in .*; did you mean 'b'\? allowed: a, aa, b"
-    ):
+    with pytest.raises(ConfigError, match=r"datasets has 'bb', which is not in .*; did you mean 'b'\? allowed: a, b"):
         DatasetsSource(tmp_path, ["bb"])
+
+
+def test_two_markets_make_no_history(tmp_path: Path) -> None:
+    """Spot and futures under one symbol: nobody may fill the holes of the one from the other by accident."""
+    every = DatasetsSource(tmp_path)
+    write_days(tmp_path / "spot", [bar(0, 20.0)])
+    write_days(tmp_path / "spot", [bar(0, 5.0, "ETH/USDT")])
+    assert minutes(every) == [(0, 20.0)]
+    write_days(tmp_path / "futures", [bar(1, 11.0)])
+    assert minutes(every, "ETH/USDT") == [(0, 5.0)]
+    with pytest.raises(
+        ConfigError, match=r"bars of BTC/USDT are in several datasets \(futures, spot\).*--source futures"
+    ):
+        minutes(every)
+    sources = DataSources({"history": every})
+    assert [each.close for each in sources.bars(BTC, "1m", START, START + DAY, source="spot")] == [20.0]
+    assert [each.close for each in sources.source("futures").bars(BTC, "1m", START, START + DAY)] == [11.0]
+    with pytest.raises(ConfigError, match=r"no data source or dataset 'sopt'; did you mean 'spot'\?"):
+        sources.source("sopt")
+
+
+def test_a_market_that_was_made_up_counts_only_by_its_name(tmp_path: Path) -> None:
+    """No warm-up of a real strategy may come from invented bars because somebody tried a command."""
+    write_days(tmp_path / "invented", [bar(0, 1.0)])
+    (tmp_path / "invented" / "dataset.json").write_text('{"name": "invented", "venue": "synthetic", "origins": []}')
+    sources = DataSources({"history": DatasetsSource(tmp_path)})
+    assert sources.last_bars(BTC, "1m", START + DAY, 5) == ()
+    assert [each.close for each in sources.last_bars(BTC, "1m", START + DAY, 5, source="invented")] == [1.0]
+    assert minutes(DatasetsSource(tmp_path, ["invented"])) == [(0, 1.0)]
 
 
 def test_warm_up_reads_only_its_days(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_names_and_sources() -> None:
     sources = DataSources({"recorded": Shelf([]), "history": history})
     assert sources.names == ("recorded", "history")
     assert sources.source("history") is history
-    with pytest.raises(ConfigError, match="no data source 'histroy'; did you mean 'history'"):
+    with pytest.raises(ConfigError, match="no data source or dataset 'histroy'; did you mean 'history'"):
         sources.bars(BTC, "1m", 0, DAY, source="histroy")
 
 

@@ -271,6 +271,19 @@ def test_the_command_fills_a_dataset(command, tmp_path):
     assert "differ from what is there" in error
 
 
+def test_invented_bars_join_no_others(command, tmp_path):
+    """Neither are they put among real ones, nor real ones among them."""
+    real = tmp_path / "real.csv"
+    real.write_text("date,open,high,low,close,volume\n2025-03-01,1,1,1,1,1\n2025-03-02,1,1,1,1,1\n")
+    taken_in = ["import", str(real), "--config-root", str(tmp_path), "--symbol", "ATOM/USDT", "--dataset"]
+    assert main([*taken_in, "real"]) == 0
+    code, _, error = command(*TWO_DAYS, "--dataset", "real")
+    assert (code, "dataset 'real' holds real data" in error) == (1, True)
+    assert command(*TWO_DAYS)[0] == 0
+    assert main([*taken_in, "synthetic"]) == 1
+    assert History(tmp_path / "var" / "history").dataset("synthetic").manifest.venue == "synthetic"
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -22,6 +22,7 @@ strategies:
     events: ["md.ohlcv.1m.*"]
     params: {lookback_periods: 19, breakout_threshold: 0.002, qty: 0.001}
 """
+SOURCES = "sources: [{id: invented, type: datasets, datasets: [synthetic]}]\n"
 SERVICES = ("strategy_runner", "risk_engine", "paper_trader", "portfolio_manager")
 START, END = "2025-01-02T00:00:00Z", "2025-01-02T04:00:00Z"
 
@@ -31,6 +32,7 @@ def place(tmp_path_factory, redis_server):
     """An installation with two days of made-up minutes in its history."""
     made = Installation(tmp_path_factory.mktemp("history"), redis_server.url)
     (made.folder / "config" / "site.yaml").write_text(SITE)
+    (made.folder / "config" / "data_sources.yaml").write_text(SOURCES)
     asked = ["--symbol", BTC, "--timeframe", "1m", "--start", "2025-01-01", "--end", "2025-01-02", "--seed", "7"]
     done = made.run("-m", "backtest.data", "--config-root", str(made.folder), "generate", *asked)
     assert done.returncode == 0, done.stderr

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from backtest.data.day_files import write_whole
 from core import codec
+from core.data_source_files import MADE_UP, MANIFEST
 from core.errors import ContractError, DataError
-
-FILE = "dataset.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +60,25 @@ class Manifest:
         Raises:
             DataError: it comes from another venue than the rest.
         """
-        if venue and self.venue and venue != self.venue:
-            raise DataError(f"dataset {self.name!r} is of venue {self.venue!r}, not {venue!r}; use a dataset per venue")
+        self.require(venue)
         key = _key(origin)
         kept = tuple(each for each in self.origins if _key(each) != key)
         return replace(self, venue=self.venue or venue, origins=(*kept, origin))
+
+    def require(self, venue: str) -> None:
+        """See that data of a venue, or of an unknown one, may join those that are there.
+
+        Raises:
+            DataError: those are of another venue, or one of both was made up.
+        """
+        if venue and self.venue and venue != self.venue:
+            raise DataError(f"dataset {self.name!r} is of venue {self.venue!r}, not {venue!r}; use a dataset per venue")
+        if self.origins and (venue == MADE_UP) != (self.venue == MADE_UP):
+            raise DataError(f"dataset {self.name!r} holds {self._kind} data; what was made up has datasets of its own")
+
+    @property
+    def _kind(self) -> str:
+        return "made-up" if self.venue == MADE_UP else "real"
 
 
 def read(folder: Path) -> Manifest:
@@ -74,7 +87,7 @@ def read(folder: Path) -> Manifest:
     Raises:
         DataError: the file is broken.
     """
-    path = folder / FILE
+    path = folder / MANIFEST
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -93,7 +106,7 @@ def write(folder: Path, manifest: Manifest) -> None:
     Raises:
         DataError: the disk refuses.
     """
-    write_whole(folder / FILE, codec.encode_pretty(manifest))
+    write_whole(folder / MANIFEST, codec.encode_pretty(manifest))
 
 
 def _key(origin: Origin) -> tuple[str, ...]:

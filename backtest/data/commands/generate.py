@@ -1,6 +1,7 @@
 """Invent bars: a seeded market with clusters of volatility, trends and rough volume, for tests and demonstrations.
 
-The same options give the same bars on every machine. No result over them says anything about a market.
+The same options give the same bars on every machine. No result over them says anything about a market, so no warm-up,
+replay or backtest takes them for one: they are used where their dataset is named (--source synthetic).
 
     generate --symbol ATOM/USDT --timeframe 1m --start 2025-01-01 --end 2025-09-30 --seed 7
     generate --symbol X/USDT --timeframe 1h --start 2024-01-01 --end 2024-12-31 --model ou --tick 0.01 --lot 0.001
@@ -19,6 +20,7 @@ from backtest.data.store import History, Origin
 from core import cli
 from core.config import Config
 from core.contracts import iso, period
+from core.data_source_files import MADE_UP
 from core.errors import ConfigError, ContractError, DataError
 
 NAME = "generate"
@@ -61,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if not len(columns):
         raise DataError(f"no bar of {args.timeframe} opens between {args.start} and {args.end}")
     dataset = History(config.paths.history_dir).dataset(args.dataset)
+    dataset.manifest.require(MADE_UP)
     added = dataset.add(columns, conflict=args.conflict, dry_run=args.dry_run)
     first_ns, last_ns = int(columns.ts_open[0]), int(columns.ts_open[-1])
     if not args.dry_run:
@@ -74,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
                 last_ns=last_ns,
                 imported_ns=time.time_ns(),
                 format="generate",
-            )
+            ),
+            venue=MADE_UP,
         )
     counts = f"{added.new} new, {added.same} there already, {added.replaced} replaced, {added.kept} kept as they were"
     what = f"{len(columns)} bars of {market.symbol} {market.timeframe}, {iso(first_ns)} to {iso(last_ns)}"

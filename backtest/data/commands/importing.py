@@ -53,6 +53,7 @@ def add_options(to: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Take the files in, one after the other; the exit code."""
     dataset = History(cli.config_of(args).paths.history_dir).dataset(args.dataset)
+    dataset.manifest.require("")
     options = Options(
         symbol=args.symbol, now_ns=time_ns(), timeframe=args.timeframe, kind=args.kind, format=args.format,
         time_unit=args.time_unit, timezone=args.timezone, date_order=args.date_order,

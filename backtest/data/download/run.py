@@ -149,6 +149,7 @@ class Downloads:
             client.require_bars(wish.timeframe)
         else:
             client.require_trades()
+        dataset.manifest.require(wish.venue)
         notes = Notes(dataset.folder, wish.entry)
         client.market_id(wish.symbol)
         now_ns = client.now_ns()
