@@ -141,8 +141,14 @@ pre-commit: fmt lint type ## what to run before a commit
 schemas: $(STAMP) ## write the JSON Schemas and examples of all events
 	$(BIN)/python -m scripts.gen_schemas
 
-bench: $(STAMP) ## measure
-	$(BIN)/python -m bench
+PEERS := var/bench/peers
+
+$(PEERS)/.installed: bench/peers.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(PEERS) -r bench/peers.txt
+	@touch $@
+
+bench: $(PEERS)/.installed ## measure, others beside it [ONLY=reader]
+	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
 
 chaos: $(STAMP) ## kill everything at random, lose nothing [SECONDS=600]
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS)

@@ -15,6 +15,10 @@ from pathlib import Path
 from bench.lab import ROOT, has_proc, memory_mb
 
 
+PEERS = ROOT / "var" / "bench" / "peers"
+"""Where `make bench` puts the packages of bench/peers.txt, which nothing else here may find."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What it took.
@@ -46,6 +50,7 @@ def cost_of(module: str, name: str, folder: Path, imports: Sequence[str] = ()) -
 
 def run(module: str, name: str, folder: str, imports: Sequence[str]) -> None:
     """In the process itself: do it and print what it cost."""
+    sys.path.append(str(PEERS))
     for each in imports:
         import_module(each)
     work = import_module(module).WORKS[name]

@@ -8,11 +8,10 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.child import Cost, cost_of
+from bench.child import PEERS, Cost, cost_of
 from bench.figures import Outcome, median, spread
 from core import codec
 from core.contracts import OHLCVBar
@@ -133,7 +132,7 @@ def _arrow(folder: Path) -> None:
 
 
 def _polars(folder: Path) -> None:
-    import polars as pl  # type: ignore[import-not-found,unused-ignore]  # where somebody has it
+    import polars as pl
 
     kinds = [pl.String] * 2 + [pl.Int64] * 2 + [pl.Float64] * 5
     schema = dict(zip(FIELDS, kinds, strict=True))
@@ -168,5 +167,5 @@ WORKS: dict[str, Callable[[Path], Any]] = {
 }
 IMPORTS = {"pyarrow.json, one thread": "pyarrow.json"}
 TARGETS = {"events, nine fields": ">= 2.5", "rows, nine fields": ">= 8"}
-if find_spec("polars") is not None:
+if (PEERS / "polars").exists():
     WORKS["polars"], IMPORTS["polars"] = _polars, "polars"
