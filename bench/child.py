@@ -14,7 +14,6 @@ from pathlib import Path
 
 from bench.lab import ROOT, has_proc, memory_mb
 
-
 PEERS = ROOT / "var" / "bench" / "peers"
 """Where `make bench` puts the packages of bench/peers.txt, which nothing else here may find."""
 
