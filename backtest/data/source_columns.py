@@ -53,7 +53,7 @@ def _parts(source: DataSource, symbol: str, timeframe: str, start_ns: int, end_n
     if isinstance(source, JournalSource):
         return [cached_bars(source.folder, symbol, timeframe, start_ns, end_ns)]
     if isinstance(source, DatasetsSource):
-        folders = [dataset.folder for dataset in source.datasets.values()]
+        folders = [dataset.folder for dataset in source.having("bars", symbol).values()]
         return [cached_bars(folder, symbol, timeframe, start_ns, end_ns) for folder in folders]
     return [BarColumns.from_bars(symbol, timeframe, source.bars(symbol, timeframe, start_ns, end_ns))]
 
