@@ -13,6 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from core.contracts.moments import moment
+from core.contracts.times import FOREVER
+from core.errors import ContractError
+
+DAY_NS = 86_400_000_000_000
 LOG = "app"
 """The one file of this form that is no journal."""
 
@@ -45,6 +50,11 @@ class JournalFile(NamedTuple):
         return self.path.name.endswith(".gz")
 
     @property
+    def end_ns(self) -> int:
+        """When its day ends, ns UTC; `FOREVER` for the one that is being written, or where there is no such day."""
+        return end_of_day(self.day)
+
+    @property
     def age(self) -> tuple[str, int]:
         """Sorts the files of one journal, oldest first."""
         return self.day or "~", self.part
@@ -60,6 +70,18 @@ def parse(path: Path) -> JournalFile | None:
     if found is None:
         return None
     return JournalFile(found["journal"], found["day"] or "", int(found["part"] or 0), path)
+
+
+def end_of_day(day: str) -> int:
+    """When a day as file names carry it ends, ns UTC; `FOREVER` for what is none.
+
+    >>> end_of_day("20250930"), end_of_day("20250931") == FOREVER
+    (1759276800000000000, True)
+    """
+    try:
+        return moment(f"{day[:4]}-{day[4:6]}-{day[6:]}") + DAY_NS
+    except ContractError:
+        return FOREVER
 
 
 def dated_name(journal: str, day: str, part: int) -> str:

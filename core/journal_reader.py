@@ -59,7 +59,8 @@ class JournalReader:
 
     **Order.** Items come by time across files, whatever their names are: a file that begins earlier is read earlier,
     files that overlap are merged. Inside one file lines come as they stand, so one that came late stays late; by more
-    than an hour (`core.journal_spans.LATE_NS`) no line may be late. Nothing is left out because it is there twice.
+    than an hour (`core.journal_spans.LATE_NS`) no line may be late, also behind the end of the journal's file before.
+    Nothing is left out because it is there twice.
 
     **What is wrong.** A line that is not what it should be raises JournalError with file and line, after all items
     before it. Only a last line without its newline is left out, and told in `skipped`. Lines of another symbol or

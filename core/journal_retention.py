@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.contracts.moments import moment
+from core.contracts.times import FOREVER
 from core.errors import JournalError
 from core.journal import folder_lock, noted_cell, sync_folder
 from core.journal_compression import compress, digest_of, hidden, require_same
-from core.journal_files import LOG, JournalFile, journals_in, parse
+from core.journal_files import DAY_NS, LOG, JournalFile, end_of_day, journals_in, parse
 
 CLEARED_NOTE = "cleared.day"
-DAY_NS = 86_400_000_000_000
 
 
 def archive_folder(archive_dir: Path, journal_dir: Path) -> Path:
@@ -56,11 +56,7 @@ def old_archived(archive_dir: Path, *, days: int, now_ns: int) -> list[Path]:
 
 
 def _is_over(file: JournalFile, days: int, now_ns: int) -> bool:
-    return _end_of(file.day) + days * DAY_NS <= now_ns
-
-
-def _end_of(day: str) -> int:
-    return moment(f"{day[:4]}-{day[4:6]}-{day[6:]}") + DAY_NS
+    return file.end_ns + days * DAY_NS <= now_ns
 
 
 def _dated(directory: Path) -> Iterable[JournalFile]:
@@ -95,6 +91,8 @@ def archive(path: Path, to: Path) -> Path | None:
     target = to / path.name
     try:
         to.mkdir(parents=True, exist_ok=True)
+        if to.samefile(path.parent):
+            raise JournalError(f"{path} cannot be moved to {to}: that is the folder where it is")
         with folder_lock(path.parent), folder_lock(to):
             if not path.exists():
                 return None
@@ -105,7 +103,7 @@ def archive(path: Path, to: Path) -> Path | None:
             sync_folder(to)
             path.unlink()
             sync_folder(path.parent)
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise JournalError(f"{path} cannot be moved to {to}: {error}") from None
     return target
 
@@ -128,16 +126,36 @@ def delete(path: Path) -> None:
     """
     file = parse(path)
     try:
-        if file is not None and file.journal != LOG and _end_of(file.day) > cleared_ns([path.parent]):
-            beside = path.with_name(f".{CLEARED_NOTE}.new")
-            beside.write_text(file.day + "\n", "ascii")
-            beside.replace(path.with_name(CLEARED_NOTE))
+        if file is not None and file.journal != LOG and file.end_ns > cleared_ns([path.parent]):
+            _note_cleared(path.parent, file.day)
         path.unlink(missing_ok=True)
     except OSError as error:
         raise JournalError(f"{path} cannot be deleted: {error}") from None
 
 
+def _note_cleared(directory: Path, day: str) -> None:
+    beside = directory / f".{CLEARED_NOTE}.new"
+    with beside.open("w", encoding="ascii") as note:
+        note.write(day + "\n")
+        note.flush()
+        os.fsync(note.fileno())
+    beside.replace(directory / CLEARED_NOTE)
+    sync_folder(directory)  # the note must be there when the file is gone
+
+
 def cleared_ns(directories: Iterable[Path]) -> int:
-    """Up to when lines may have been deleted from some folders, ns UTC; 0 where nothing was ever deleted."""
-    notes = [directory / CLEARED_NOTE for directory in directories]
-    return max((_end_of(note.read_text("ascii").strip()) for note in notes if note.exists()), default=0)
+    """Up to when lines may have been deleted from some folders, ns UTC; 0 where nothing was ever deleted.
+
+    Raises:
+        JournalError: a note of it says no day.
+    """
+    notes = (directory / CLEARED_NOTE for directory in directories)
+    return max((_noted_end(note) for note in notes if note.exists()), default=0)
+
+
+def _noted_end(note: Path) -> int:
+    text = note.read_text("ascii", "replace").strip()
+    end = end_of_day(text)
+    if end == FOREVER:
+        raise JournalError(f"{note} holds {text!r}; allowed: the day up to which files here were deleted, as 20250930")
+    return end

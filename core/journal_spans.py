@@ -1,9 +1,10 @@
 """Which files of some journals can hold a range of time, and in which order they give it.
 
 A file's lines rise by time, but for some that came late: by less than `LATE_NS`. So its first and its last line say
-what it covers. The last line of a plain file is read from its end. A compressed one is not read for it: it covers no
-more than the time until the next day's file begins, as names with a day promise. Where names do not follow the time,
-or have no day, it may cover everything behind its beginning.
+what it covers. The last line of a plain file is read from its end. A compressed one is not read for it: what was
+recorded on a day is no later than that day's end, however much earlier it may be in a replay. Where the next file
+begins later than that, or is of the same day, this one ends where that begins. Where names do not follow the time, or
+have no day, it may cover everything behind its beginning.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from core.journal_files import JournalFile
 from core.journal_lines import LineReader, open_file
 
 LATE_NS = 3_600_000_000_000
-"""By so much at most lines of one file are out of order, ns. Files that overlap by less are not merged."""
+"""By so much at most lines of one file are out of order, ns. Files of one journal that overlap by less, as those of two
+days do, are not merged."""
 
 T = TypeVar("T")
 
@@ -136,10 +138,13 @@ class Ends:
 
 
 def _next(files: Sequence[Found], ends: Sequence[tuple[int, int]], index: int) -> int:
-    """When the file behind one begins, by their names; -1 if there is none or no name says so."""
+    """Where a file ends at the latest, by its name and the beginning of the one behind it; -1 if they do not say."""
     if index + 1 == len(files) or not files[index].file.day:
         return -1
-    return ends[index + 1][0] if files[index].file.journal == files[index + 1].file.journal else -1
+    file, behind, begins = files[index].file, files[index + 1].file, ends[index + 1][0]
+    if file.journal != behind.journal or begins < ends[index][0]:
+        return -1
+    return begins if file.day == behind.day else max(begins, file.end_ns)
 
 
 def _span(found: Found, first: int, last: int, following: int) -> Span:
@@ -169,13 +174,16 @@ def time_of_line(line: bytes, event: type[Event]) -> int:
 def groups(spans: Iterable[Span]) -> Iterator[list[Span]]:
     """Files in order of time; those that overlap are one group, whose lines must be merged."""
     group: list[Span] = []
-    end = 0
+    ends: dict[str, int] = {}
     for span in sorted(spans, key=attrgetter("first_ns")):
-        if group and span.first_ns >= end - LATE_NS:
+        journal = span.found.file.journal
+        if group and all(
+            span.first_ns >= (end - LATE_NS if name == journal else end + LATE_NS) for name, end in ends.items()
+        ):
             yield group
-            group, end = [], 0
+            group, ends = [], {}
         group.append(span)
-        end = max(end, span.last_ns)
+        ends[journal] = max(ends.get(journal, 0), span.last_ns)
     if group:
         yield group
 

@@ -155,13 +155,13 @@ def test_files_come_by_time_whatever_their_names_say(tmp_path):
 
 def test_a_late_line_stays_where_it_stands(tmp_path):
     """A trade that came late is read late, also when it is the first of the next day's file, and found by its time."""
-    order = [0, 1, 3, 2, 4, 6, 7, 5, 8]
+    order = [1432 + minute for minute in (0, 1, 3, 2, 4, 6, 7, 5, 8)]  # the last one is midnight's
     put(tmp_path / "ohlcv.1m.BTCUSDT.20250929.ndjson.gz", map(bar, order[:7]))
     put(tmp_path / "ohlcv.1m.BTCUSDT.20250930.ndjson", map(bar, order[7:]))
     reader = JournalReader(tmp_path)
     assert numbers(reader.read_bars(BTC, "1m")) == order
-    assert numbers(reader.read_bars(BTC, "1m", bar(5).ts_open, bar(7).ts_open)) == [6, 5]
-    assert numbers(reader.read_bars(BTC, "1m", bar(7).ts_open)) == [7, 8]
+    assert numbers(reader.read_bars(BTC, "1m", bar(1437).ts_open, bar(1439).ts_open)) == [1438, 1437]
+    assert numbers(reader.read_bars(BTC, "1m", bar(1439).ts_open)) == [1439, 1440]
 
 
 def test_one_day_of_many_reads_only_the_files_around_it(tmp_path):
@@ -352,6 +352,30 @@ def test_a_hand_made_compressed_file_may_cover_what_others_cover(tmp_path):
     reader = JournalReader(tmp_path)
     assert numbers(reader.read_bars(BTC, "1h")) == list(range(72))
     assert numbers(reader.read_bars(BTC, "1h", START + 60 * HOUR)) == list(range(60, 72))
+
+
+@pytest.mark.parametrize("form", ["", ".gz"])
+def test_what_is_replayed_on_two_days_is_found_whatever_its_form(tmp_path, form):
+    """20 hours of 2025-09-29 replayed on 2025-11-20, hours 5 to 7 on the day after: no file ends where the next begins.
+
+    Nor do two parts of one day hide what is between them.
+    """
+    hours = [bar(hour, BTC, "1h") for hour in range(20)]
+    put(tmp_path / f"ohlcv.1h.BTCUSDT.20251120.ndjson{form}", hours[:10])
+    put(tmp_path / f"ohlcv.1h.BTCUSDT.20251120.1.ndjson{form}", hours[10:])
+    put(tmp_path / f"ohlcv.1h.BTCUSDT.20251121.ndjson{form}", hours[5:8])
+    reader = JournalReader(tmp_path)
+    assert numbers(reader.read_bars(BTC, "1h", START + 12 * HOUR, START + 15 * HOUR)) == [12, 13, 14]
+    assert numbers(reader.read_bars(BTC, "1h")) == sorted([*range(20), 5, 6, 7])
+
+
+@pytest.mark.parametrize("form", ["", ".gz"])
+def test_several_symbols_of_a_short_session_come_by_time(tmp_path, form):
+    """Bitcoin's bars of minutes 0 to 29, ether's of 15 to 44: 0 to 14, then each minute twice, then 30 to 44."""
+    put(tmp_path / f"ohlcv.1m.BTCUSDT.20250929.ndjson{form}", [bar(minute) for minute in range(30)])
+    put(tmp_path / f"ohlcv.1m.ETHUSDT.20250929.ndjson{form}", [bar(minute, "ETH/USDT") for minute in range(15, 45)])
+    minutes = [*range(15), *sorted([*range(15, 30)] * 2), *range(30, 45)]
+    assert numbers(JournalReader(tmp_path).read(topics.MD_OHLCV, timeframe="1m")) == minutes
 
 
 def test_memory_stays_the_same_however_long_a_file_is(tmp_path):
