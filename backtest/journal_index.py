@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,9 @@ from core.journal_lines import LineReader
 
 VERSION = 1
 BATCH = 20_000
+WAIT_S = 60.0
+"""For another process that updates the same index."""
+
 IDS = ("intent_id", "intent_ids", "order_id", "signal_id", "fill_id", "idempotency_key")
 """Fields of events that hold the id of something that a person may look for."""
 
@@ -94,11 +98,12 @@ class JournalIndex:
     # -- making it
 
     def rebuild(self) -> Updated:
-        """Forget everything and index all journals."""
-        for table in ("files", "lines", "ids", "words"):
-            self._db.execute(f"DELETE FROM {table}")
-        self._words.clear()
-        return self.update()
+        """Forget everything and index all journals.
+
+        Raises:
+            JournalError: as `update`.
+        """
+        return self._brought_up_to_date(anew=True)
 
     def update(self) -> Updated:
         """Index what is new, and forget files that are gone.
@@ -106,15 +111,21 @@ class JournalIndex:
         Raises:
             JournalError: a journal cannot be read, or the index cannot be written.
         """
+        return self._brought_up_to_date(anew=False)
+
+    def _brought_up_to_date(self, *, anew: bool) -> Updated:
+        """All of it or nothing, by one process at a time."""
         try:
-            before = self._count("lines")
-            present = {self._follow(file) for folder in self._folders for file in _files(folder)}
-            for (gone,) in self._db.execute("SELECT id FROM files").fetchall():
-                if gone not in present:
-                    self._forget(gone)
-            self._db.commit()
-            lines = self._count("lines")
-            return Updated(self._count("files"), lines, lines - before)
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._words.clear()  # another process may have made all of them anew
+                if anew:
+                    for table in ("files", "lines", "ids", "words"):
+                        self._db.execute(f"DELETE FROM {table}")
+                before = self._count("lines")
+                self._follow([file for folder in self._folders for file in _files(folder)])
+                lines = self._count("lines")
+                return Updated(self._count("files"), lines, lines - before)
         except sqlite3.Error as error:
             raise JournalError(f"index {self._file} cannot be written: {error}") from None
 
@@ -122,36 +133,43 @@ class JournalIndex:
         count: int = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         return count
 
-    def _follow(self, file: JournalFile) -> int | None:
-        """Index a file as far as it is not; its number in the index, None for one without lines."""
-        path, stamp = file.path, _stamp(file.path)
-        row = self._db.execute("SELECT id FROM files WHERE path = ? AND stamp = ?", (str(path), stamp)).fetchone()
-        if row is not None:
-            return int(row[0])
+    def _follow(self, files: list[JournalFile]) -> None:
+        """Forget what is no more before anything is read: after a restore its numbers stand in other files."""
+        present: set[int] = set()
+        changed: list[tuple[JournalFile, str]] = []
+        for file in files:
+            stamp = _stamp(file.path)
+            number = self._unchanged(file, stamp)
+            if number is None:
+                changed.append((file, stamp))
+            present.add(self._continued(file) if number is None else number)
+        for (gone,) in self._db.execute("SELECT id FROM files").fetchall():
+            if gone not in present:
+                self._forget(gone)
+        for file, stamp in changed:
+            with suppress(FileNotFoundError):  # moved just now; the next update finds it there
+                self._read(file, stamp)
+
+    def _unchanged(self, file: JournalFile, stamp: str) -> int | None:
+        row = self._db.execute("SELECT id FROM files WHERE path = ? AND stamp = ?", (str(file.path), stamp)).fetchone()
+        return int(row[0]) if row else None
+
+    def _continued(self, file: JournalFile) -> int:
+        """What is indexed of a file's content, wherever that was then; 0 for nothing that it goes on with."""
         try:
-            first = _first_seq(path)
+            with LineReader(file.path) as reader:
+                known = self._known(file, _first_seq(reader))
+            return known[0] if known and self._continues(*known, file.path) else 0
         except FileNotFoundError:  # moved to the archive just now; the next update finds it there
-            row = self._db.execute("SELECT id FROM files WHERE path = ?", (str(path),)).fetchone()
-            return int(row[0]) if row else None
-        if first is None:
-            return None
-        known = self._db.execute(
+            row = self._db.execute("SELECT id FROM files WHERE path = ?", (str(file.path),)).fetchone()
+            return int(row[0]) if row else 0
+
+    def _known(self, file: JournalFile, first: int | None) -> tuple[int, int] | None:
+        """Number of a file in the index, and how many of its bytes are indexed."""
+        row: tuple[int, int] | None = self._db.execute(
             "SELECT id, bytes FROM files WHERE journal = ? AND first_seq = ?", (file.journal, first)
         ).fetchone()
-        if known is not None and not self._continues(known[0], known[1], path):
-            self._forget(known[0])
-            known = None
-        if known is None:
-            made = self._db.execute(
-                "INSERT INTO files (journal, first_seq, path, stamp, bytes) VALUES (?, ?, ?, ?, 0)",
-                (file.journal, first, str(path), ""),
-            )
-            known = (made.lastrowid, 0)
-        size = self._read(known[0], path, known[1])
-        self._db.execute(
-            "UPDATE files SET path = ?, stamp = ?, bytes = ? WHERE id = ?", (str(path), stamp, size, known[0])
-        )
-        return int(known[0])
+        return row
 
     def _continues(self, number: int, size: int, path: Path) -> bool:
         """Whether what is indexed of a file is still what it begins with, as its last indexed line shows."""
@@ -163,19 +181,33 @@ class JournalIndex:
         line = next(_lines_at(path, [(last[2], last[3])]), b"")
         return line.startswith(b'{"_seq":%d,"_ts":%d,' % (last[0], last[1]))
 
-    def _read(self, number: int, path: Path, start: int) -> int:
+    def _read(self, file: JournalFile, stamp: str) -> None:
+        """Index the lines of a file that are not yet."""
+        with LineReader(file.path) as reader:
+            first = _first_seq(reader)
+            if first is None:
+                return
+            self._db.execute(
+                "INSERT OR IGNORE INTO files (journal, first_seq, path, stamp, bytes) VALUES (?, ?, ?, '', 0)",
+                (file.journal, first, str(file.path)),
+            )
+            number, start = self._known(file, first) or (0, 0)
+            size = self._read_lines(number, reader, start)
+        update = "UPDATE files SET path = ?, stamp = ?, bytes = ? WHERE id = ?"
+        self._db.execute(update, (str(file.path), stamp, size, number))
+
+    def _read_lines(self, number: int, reader: LineReader, start: int) -> int:
         """Index the whole lines behind a place; where the last of them ends."""
         rows: list[tuple[int, ...]] = []
         ids: list[tuple[str, int]] = []
         place = 0
-        with LineReader(path) as reader:
-            for lines in reader.lines():
-                for line in lines:
-                    if place >= start:
-                        self._note(number, place, line, rows, ids)
-                    place += len(line) + 1
-                if len(rows) >= BATCH:
-                    self._store(rows, ids)
+        for lines in reader.lines():
+            for line in lines:
+                if place >= start:
+                    self._note(number, place, line, rows, ids)
+                place += len(line) + 1
+            if len(rows) >= BATCH:
+                self._store(rows, ids)
         self._store(rows, ids)
         return place
 
@@ -214,6 +246,7 @@ class JournalIndex:
         self,
         *,
         id: str = "",
+        correlated: bool = False,
         type: str = "",
         source: str = "",
         root: int = 0,
@@ -225,6 +258,7 @@ class JournalIndex:
 
         Args:
             id: of an intent, order, signal or fill, or an idempotency key: lines that name it.
+            correlated: also those that have a first cause in common with one that names it.
             type: class name of the event, "FillEvent".
             source: instance that published it, "paper_trader.main".
             root: `_seq` of a first cause: it and everything that followed from it.
@@ -235,26 +269,20 @@ class JournalIndex:
         Raises:
             JournalError: a journal has changed since the last `update`.
         """
-        where, values = ["seq >= ?", "seq < ?"], [self._seq_at(start_ns), self._seq_at(end_ns)]
+        naming = "seq IN (SELECT seq FROM ids WHERE word = ?)"
         asked: list[tuple[str, Any]] = [
-            ("seq IN (SELECT seq FROM ids WHERE word = ?)", id),
+            (f"root IN (SELECT root FROM lines WHERE {naming})" if correlated else naming, id),
             ("type = (SELECT id FROM words WHERE word = ?)", type),
             ("src = (SELECT id FROM words WHERE word = ?)", source),
             ("root = ?", root),
         ]
-        for clause, value in asked:
-            if value:
-                where.append(clause)
-                values.append(value)
-        query = f"SELECT seq, file, place, length FROM lines WHERE {' AND '.join(where)} ORDER BY seq"
-        rows = self._db.execute(query + (" LIMIT ?" if limit else ""), [*values, limit] if limit else values)
-        while batch := rows.fetchmany(BATCH):
-            yield from self._fetched(batch)
-
-    def roots_of(self, id: str) -> list[int]:
-        """The first causes of all lines that name an id, rising."""
-        query = "SELECT DISTINCT root FROM lines WHERE seq IN (SELECT seq FROM ids WHERE word = ?) ORDER BY root"
-        return [root for (root,) in self._db.execute(query, (id,))]
+        where = " AND ".join([clause for clause, value in asked if value] + ["seq >= ?", "seq < ?"])
+        values = [value for _, value in asked if value]
+        query = f"SELECT seq, file, place, length FROM lines WHERE {where} ORDER BY seq LIMIT ?"
+        first, end, left = self._seq_at(start_ns), self._seq_at(end_ns), limit or self._count("lines")
+        while rows := self._db.execute(query, (*values, first, end, min(left, BATCH))).fetchall():
+            yield from self._fetched(rows)  # between two queries another process may update
+            first, left = rows[-1][0] + 1, left - len(rows)
 
     def _seq_at(self, ts_ns: int) -> int:
         """The first number at or behind a time; the sequencer's time never falls, so halving finds it."""
@@ -291,17 +319,34 @@ _MARKET = {topic.event.__name__ for topic in topics.TOPICS if topic.name.startsw
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(file)
+    db = sqlite3.connect(file, timeout=WAIT_S)
     try:
-        if db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-            return db
+        _prepare(db)
+    except sqlite3.OperationalError:  # in use for too long, or not to be written
+        db.close()
+        raise
     except sqlite3.DatabaseError:  # no database
-        pass
-    db.close()
-    file.unlink(missing_ok=True)
-    db = sqlite3.connect(file)
-    db.executescript(_SCHEMA + f"PRAGMA user_version = {VERSION};")
+        db.close()
+        file.unlink()
+        db = sqlite3.connect(file, timeout=WAIT_S)
+        _prepare(db)
     return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Make the tables if they are not there, in one step for whoever opens it at the same time."""
+    version = "PRAGMA user_version"
+    if db.execute(version).fetchone()[0] == VERSION:
+        return
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        if db.execute(version).fetchone()[0] == VERSION:
+            return
+        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            db.execute(f'DROP TABLE "{table}"')
+        for statement in _SCHEMA.split(";"):
+            db.execute(statement)
+        db.execute(f"{version} = {VERSION}")
 
 
 def _files(folder: Path) -> Iterator[JournalFile]:
@@ -318,14 +363,11 @@ def _stamp(path: Path) -> str:
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
-def _first_seq(path: Path) -> int | None:
-    with LineReader(path) as reader:
-        for lines in reader.lines():
-            for line in lines:
-                try:
-                    return codec.header_of(line).seq
-                except CodecError:
-                    return None
+def _first_seq(reader: LineReader) -> int | None:
+    """Number of a file's first sequenced line; None if there is none among the first lines."""
+    for line in next(reader.lines(), []):
+        with suppress(CodecError):
+            return codec.header_of(line).seq
     return None
 
 

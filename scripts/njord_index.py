@@ -85,17 +85,16 @@ def _say(updated: Updated, *, as_json: bool) -> int:
 
 def _found(index: JournalIndex, args: argparse.Namespace) -> Iterator[Found]:
     start_ns, end_ns = _window(args)
-    roots = index.roots_of(args.id) if args.correlated else [args.root]
-    for root in roots:
-        yield from index.find(
-            id="" if args.correlated else args.id,
-            type=args.type,
-            source=args.source,
-            root=root,
-            start_ns=start_ns,
-            end_ns=end_ns,
-            limit=max(args.limit, 0),
-        )
+    return index.find(
+        id=args.id,
+        correlated=args.correlated,
+        type=args.type,
+        source=args.source,
+        root=args.root,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        limit=max(args.limit, 0),
+    )
 
 
 def _window(args: argparse.Namespace) -> tuple[int, int]:

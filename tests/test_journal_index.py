@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from core.errors import JournalError
 from core.journal_files import dated_name
 from scripts import njord_index
 from tests.trading_floor import recorded
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +63,8 @@ def test_an_intent_is_found_with_what_became_of_it(journals):
     index = opened(journals)
     kinds = [found.header.type for found in index.find(id=intent_id)]
     assert kinds[:3] == ["OrderIntent", "RiskDecision", "OrderEvent"]
-    assert index.roots_of(intent_id) == [root]
-    followed = list(index.find(root=root))
+    followed = list(index.find(id=intent_id, correlated=True))
+    assert followed == list(index.find(root=root))
     expected = [line.raw for line in every_line(journals) if line.header.root == root]
     assert [found.line for found in followed] == expected
     assert {"OrderIntent", "RiskDecision", "OrderEvent", "FillEvent", "PositionSnapshot"} <= {
@@ -128,6 +132,63 @@ def test_rotation_compression_and_a_move_to_the_archive_lose_nothing(journals, t
     packed.rename(tmp_path / "archive" / packed.name)
     assert index.update().added == 0
     assert [found.line for found in index.find()] == expected
+
+
+def test_a_number_that_stands_in_another_file_after_a_restore_is_found_there(journals):
+    """The last line of the order is cut from its journal; the new history gives its number to a line of another one."""
+    index = opened(journals)
+    top = every_line(journals)[-1]
+    files = sorted(path for path in journals.glob("*.ndjson") if path.stat().st_size)
+    (cut,) = (path for path in files if top.raw + b"\n" in path.read_bytes())
+    assert files.index(cut) > 0
+    cut.write_bytes(cut.read_bytes().replace(top.raw + b"\n", b""))
+    old = files[0].read_bytes().splitlines(keepends=True)[-1]
+    with files[0].open("ab") as journal:
+        journal.write(old.replace(b'"_seq":%d,' % codec.seq_of(old), b'"_seq":%d,' % top.header.seq))
+    index.update()
+    assert [found.line for found in index.find()] == [line.raw for line in every_line(journals)]
+
+
+UPDATE = """
+import sys
+from pathlib import Path
+from backtest.journal_index import JournalIndex
+folder = Path(sys.argv[1])
+index = JournalIndex(folder / ".index.sqlite", [folder])
+index.update()
+print(len(list(index.find())))
+"""
+
+
+@pytest.mark.processes
+def test_several_processes_make_one_index_at_once(journals):
+    """Four searches of people who do not know of each other, with no index, an empty one and no index again."""
+    count = len(every_line(journals))
+    for _ in range(3):
+        running = [
+            subprocess.Popen([sys.executable, "-c", UPDATE, str(journals)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            for _ in range(4)
+        ]
+        assert [process.communicate(timeout=60)[0] for process in running] == [f"{count}\n"] * 4
+        (journals / ".index.sqlite").unlink()
+
+
+def test_a_limit_holds_for_all_causes_together(journals):
+    """The first three lines, however many causes an id has, and however few lines are fetched at a time."""
+    index = opened(journals)
+    intent_id, _ = an_intent_that_was_filled(journals)
+    followed = list(index.find(id=intent_id, correlated=True))
+    assert list(index.find(id=intent_id, correlated=True, limit=3)) == followed[:3]
+
+
+def test_a_broken_first_line_hides_no_other(journals):
+    """A person has edited a journal: what can still be read is found."""
+    path = journals / "risk.decisions.ndjson"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"edited\n" + b"".join(lines[1:]))
+    found = [each.line + b"\n" for each in opened(journals).find(type="RiskDecision")]
+    assert found == [line for line in lines[1:] if b'"_type":"RiskDecision"' in line]
+    assert found
 
 
 def test_a_file_that_was_rewritten_is_indexed_again(journals):
