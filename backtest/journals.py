@@ -64,24 +64,51 @@ class Record:
 def read_record(directories: Iterable[Path]) -> Record:
     """Read every journal of some folders, with its files of earlier days; the same line in two folders counts once.
 
+    While files are moved from one of the folders to another, it is read again: one that is on its way has no hole.
+
     Raises:
         ConfigError: a folder is missing, or none of them holds a journal.
     """
-    record = Record()
-    union: dict[int, Line] = {}
-    for directory in directories:
+    folders = list(directories)
+    for directory in folders:
         if not directory.is_dir():
             raise ConfigError(f"{directory}: there is no such folder; give the one that holds the journals")
-        for journal, files in journals_in(directory).items():
-            record.files += len(files)
-            _read_journal(directory, journal, union, record)
-    if not union:
-        named = ", ".join(map(str, directories))
+    while True:
+        places = _places(folders)
+        record = _read(folders)
+        if _places(folders) == places:
+            break
+    if not record.lines:
+        named = ", ".join(map(str, folders))
         raise ConfigError(f"{named}: no journal holds a line")
-    record.lines = [union[seq] for seq in sorted(union)]
     record.findings += _holes(record.lines)
     record.findings.sort()
     del record.findings[FINDINGS_MAX:]
+    return record
+
+
+_Place = tuple[Path, str, tuple[str, int]]
+
+
+def _places(folders: list[Path]) -> set[_Place]:
+    """Where which finished files are."""
+    return {
+        (folder, journal, file.age)
+        for folder in folders
+        for journal, files in journals_in(folder).items()
+        for file in files
+        if not file.active
+    }
+
+
+def _read(folders: list[Path]) -> Record:
+    record = Record()
+    union: dict[int, Line] = {}
+    for directory in folders:
+        for journal, files in journals_in(directory).items():
+            record.files += len(files)
+            _read_journal(directory, journal, union, record)
+    record.lines = [union[seq] for seq in sorted(union)]
     return record
 
 

@@ -74,3 +74,6 @@ def guarded(name: str, work: Callable[[], int]) -> int:
     except NjordError as error:
         sys.stderr.write(f"{name}: {type(error).__name__}: {error}\n")
         return EXIT_FAILED
+    except OSError as error:  # a folder that may not be read, a full disk
+        sys.stderr.write(f"{name}: {error}\n")
+        return EXIT_FAILED

@@ -134,6 +134,16 @@ def _live_allocations(config: Config, sources: Sources) -> Found:
             yield Broken(("portfolio", "allocations"), problem)
 
 
+def _archive_apart(config: Config, sources: Sources) -> Found:
+    """What may be deleted from an archive after its time must not be the journals that are being written."""
+    journals, archive = config.paths.journal_dir.resolve(), config.paths.archive_dir.resolve()
+    if archive in (journals, journals.parent):
+        key = ("paths", "journal_dir")
+        seen = _seen(sources, key, repr(str(config.paths.journal_dir)))
+        allowed = f"; allowed: neither paths.journal_dir, which is {seen}, nor the folder around it"
+        yield Broken(("paths", "archive_dir"), allowed, repr(str(config.paths.archive_dir)))
+
+
 def _live_loss_cap(config: Config, sources: Sources) -> Found:
     """A cap that only a total loss reaches stops nothing."""
     cap, total = config.risk.daily_loss_usd_cap, config.portfolio.total_capital
@@ -179,6 +189,7 @@ _RULES: tuple[_Rule, ...] = (
     _enough_capital,
     _ports_once,
     _profile_is_what_it_says,
+    _archive_apart,
 )
 _LIVE_RULES: tuple[_Rule, ...] = (
     _live_policy,

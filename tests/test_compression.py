@@ -7,6 +7,8 @@ import fcntl
 import gzip
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
 import time
@@ -277,6 +279,59 @@ def test_a_file_is_moved_to_the_archive_compressed(day: Path, tmp_path: Path) ->
     with pytest.raises(JournalError, match=f"{NAME}.gz and .*{NAME}.gz differ"):
         archive(day, to)
     assert names(tmp_path) == {"archive", NAME + ".gz"}
+
+
+@pytest.mark.parametrize("cut", [4, 40])
+def test_a_damaged_file_is_not_moved_and_named(tmp_path: Path, cut: int) -> None:
+    """Its end is missing, or most of it: whoever reads the message can look at it where it was."""
+    path = tmp_path / "journals" / (NAME + ".gz")
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(TEXT)[:-cut])
+    with pytest.raises(JournalError, match=re.escape(str(path))):
+        archive(path, tmp_path / "archive")
+    assert path.exists()
+    assert names(tmp_path / "archive") == set()
+
+
+def test_a_folder_is_no_archive_of_itself(day: Path, tmp_path: Path) -> None:
+    """Also by another name: the file stays."""
+    link = tmp_path / "link"
+    link.symlink_to(day.parent)
+    with pytest.raises(JournalError, match="that is the folder where it is"):
+        archive(day, link)
+    assert gzip.decompress(day.with_name(day.name + ".gz").read_bytes()) == TEXT
+
+
+def test_a_name_that_is_no_day_is_never_old(tmp_path: Path) -> None:
+    """The 31st of September: a person has made that name; nothing else is kept from being moved or deleted."""
+    dated(tmp_path, "fills.X.20250931.ndjson", "fills.X.20250930.ndjson", "fills.X.20251002.ndjson")
+    assert [path.name for path in old_journals(tmp_path, days=1, now_ns=SEP_30 + 9 * DAY)] == [
+        "fills.X.20250930.ndjson"
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "20250931\n", "\0\0\0"])
+def test_a_note_of_what_was_deleted_that_says_nothing_is_an_error(tmp_path: Path, text: str) -> None:
+    """A restore must not take all holes for deleted days."""
+    (tmp_path / "cleared.day").write_text(text)
+    with pytest.raises(JournalError, match=r"cleared\.day holds .*; allowed: the day"):
+        cleared_ns([tmp_path])
+
+
+def test_a_service_survives_a_folder_that_cannot_be_listed(day: Path) -> None:
+    """Too many files are open for a moment: it says so and goes on; the next look compresses."""
+    upkeep = Upkeep(day.parent, 0)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        upkeep.compress(frozenset({"ohlcv.1m.ATOMUSDT"}), Pace())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert day.read_bytes() == TEXT
+    upkeep.compress(frozenset({"ohlcv.1m.ATOMUSDT"}), Pace())
+    assert names(day.parent) == {NAME + ".gz"}
 
 
 def test_archived_files_are_deleted_only_after_their_time_and_never_at_0(tmp_path: Path) -> None:

@@ -345,6 +345,40 @@ def test_a_history_without_its_beginning_is_not_restored(journals):
         plan([journals], [], {})
 
 
+MOVED = """
+import os, sys
+from pathlib import Path
+from backtest.journals import read_record
+journals, archive, at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+listings = []
+
+def move(event, args):
+    if event == "os.listdir" and str(args[0]) == str(journals):
+        listings.append(1)
+        if len(listings) == at:
+            path = min(journals.glob("md.trades.BTCUSDT.2*.ndjson"))
+            os.rename(path, archive / path.name)
+
+sys.addaudithook(move)
+record = read_record([archive, journals])
+print(record.findings, len(record.lines))
+"""
+
+
+@pytest.mark.parametrize("listing", [1, 2, 3])
+def test_a_file_that_is_archived_while_a_record_is_read_is_no_hole(journals, listing):
+    """Right before the journals' folder is listed, behind the archive: a restore would have cut all that came later."""
+    count = len(read_record([journals]).lines)
+    archive = journals.parent / "archive"
+    archive.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", MOVED, str(journals), str(archive), str(listing)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == (f"[] {count}\n", "")
+    assert list(archive.iterdir())
+
+
 def test_a_history_whose_oldest_days_were_deleted_on_purpose_is_restored(journals):
     """The days that retention has deleted are noted; from the first line behind them nothing may be missing."""
     whole = plan([journals], [], {}).content

@@ -76,7 +76,12 @@ class Upkeep:
 
     def compress(self, journals: frozenset[str], pace: Callable[[], bool]) -> None:
         """Compress what is due; what cannot be is told once and left alone: it is as good as it was."""
-        for file in finished_files(self._directory, older_than_hours=self._hours, now_ns=time.time_ns()):
+        try:
+            due = finished_files(self._directory, older_than_hours=self._hours, now_ns=time.time_ns())
+        except OSError as error:  # such as too many open files just now
+            self._tell(f"{self._directory} cannot be listed: {error}")
+            return
+        for file in due:
             if file.journal not in journals and file.journal != LOG:
                 continue
             try:
@@ -84,6 +89,9 @@ class Upkeep:
             except Stopped:
                 return
             except JournalError as error:
-                if str(error) not in self._told:
-                    self._told.add(str(error))
-                    log.error("journal_not_compressed", reason=str(error))
+                self._tell(str(error))
+
+    def _tell(self, reason: str) -> None:
+        if reason not in self._told:
+            self._told.add(reason)
+            log.error("journal_not_compressed", reason=reason)
