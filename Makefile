@@ -104,8 +104,10 @@ check-config: $(STAMP) ## whether the configuration is right, all of it [PROFILE
 status: $(STAMP) ## the cell on the Redis server: open or not, and who is in it
 	@$(BIN)/python -m scripts.njord_cell status $(PLACE)
 
-journal: ## follow the journals
-	tail -n 1 -F var/log/njord/*.ndjson
+journal: ## follow the journals that are being written
+	@files=$$(ls var/log/njord 2>/dev/null | grep '\.ndjson$$' | grep -Ev '\.[0-9]{8}(\.[0-9]+)?\.ndjson$$'); \
+	test -n "$$files" || { echo "var/log/njord holds no journals yet: make run" >&2; exit 1; }; \
+	cd var/log/njord && exec tail -n 1 -F $$files
 
 compress: $(STAMP) ## compress the journals and logs of finished days [RETENTION=1 also moves and deletes what is old, DRY=1]
 	@$(BIN)/python -m scripts.compress_journals $(PLACE) $(if $(RETENTION),--retention) $(if $(DRY),--dry-run)
