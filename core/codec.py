@@ -117,6 +117,11 @@ def symbol_of(line: bytes) -> str:
     return _decode_named(line).symbol
 
 
+def has_header(line: bytes) -> bool:
+    """Whether a line was put into a total order: its first field is then a sequencer's."""
+    return line.startswith(b'{"_')
+
+
 def body_of(line: bytes) -> bytes:
     """The event's own part of a line, as it was committed."""
     start = line.index(b",", line.index(b',"_more":') + 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ from numpy.typing import NDArray
 
 from backtest.data.columns import ARRAYS, DEFAULTS, PRICES, BarColumns
 from backtest.data.merging import Conflict, Decided, Matched, decide, same_values, spelled
+from backtest.data.parsing import Arrays, shown
+from backtest.data.series import Series
+from core.contracts.moments import iso
+from core.errors import JournalError
 
 _SHOWN = (*PRICES, "volume")
 _MAY_BE_UNKNOWN = ("vwap", "turnover", "trade_count")
@@ -40,6 +45,38 @@ def merge_bars(old: BarColumns, new: BarColumns, conflict: Conflict) -> tuple[Ba
         new.symbol, new.timeframe, arrays, asset_class=new.asset_class, currency=new.currency
     )  # fmt: skip
     return merged, decided
+
+
+def joined(parts: Sequence[Arrays]) -> Arrays:
+    """The columns of several files, one file's behind the other's."""
+    if not parts:
+        empty = BarColumns.empty("-", "1m")
+        return {name: getattr(empty, name) for name in ARRAYS}
+    return {name: np.concatenate([part[name] for part in parts]) for name in ARRAYS}
+
+
+def in_order(series: Series, arrays: Arrays) -> Arrays:
+    """Rising by time; what several files say alike is there once.
+
+    Raises:
+        JournalError: they say different things of one moment.
+    """
+    opens = arrays["ts_open"]
+    if (np.diff(opens) > 0).all():
+        return arrays
+    order = np.argsort(opens, kind="stable")
+    ordered = {name: array[order] for name, array in arrays.items()}
+    again = np.flatnonzero(np.diff(ordered["ts_open"]) == 0) + 1
+    equal = same_bars(ordered, again - 1, again)
+    if not equal.all():
+        row = int(again[int(np.argmin(equal))])
+        raise JournalError(
+            f"{series.journal}: two files hold different {series} of {iso(int(ordered['ts_open'][row]))}: "
+            f"{shown(ordered, row - 1)}, and {shown(ordered, row)}"
+        )
+    keep = np.ones(len(opens), np.bool_)
+    keep[again] = False
+    return {name: array[keep] for name, array in ordered.items()}
 
 
 def same_bars(arrays: dict[str, Any], first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:

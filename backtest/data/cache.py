@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from backtest.data.bar_merge import same_bars
+from backtest.data.bar_merge import in_order, joined
 from backtest.data.cache_file import FOLDER, Cached, CacheFile, Source
-from backtest.data.columns import ARRAYS, BarColumns
-from backtest.data.days import FOREVER
-from backtest.data.parsing import Arrays, FileBars, file_bars, shown
+from backtest.data.columns import BarColumns
+from backtest.data.parsing import Arrays, FileBars, file_bars
 from backtest.data.series import BARS, Series
+from backtest.data.series_files import FOREVER
 from core.contracts import timeframe_ns
-from core.contracts.moments import iso
 from core.errors import JournalError
 from core.journal_files import JournalFile, files_of
 
@@ -151,7 +147,7 @@ def _finished(folder: Path, series: Series, files: list[JournalFile]) -> Cached:
             source = Source(name, size, changed_ns, len(part["ts_open"]), read.asset_class, read.currency)
         sources.append(source)
         parts.append(part)
-    made = Cached(series, tuple(sources), _concatenated(parts))
+    made = Cached(series, tuple(sources), joined(parts))
     if sources or old is not None:
         store.write(made)
     return made
@@ -166,42 +162,11 @@ def _stat(file: JournalFile) -> tuple[str, int, int]:
 def _columns(series: Series, cached: Cached, live: list[FileBars]) -> BarColumns:
     arrays = cached.arrays
     if any(len(read.arrays["ts_open"]) for read in live):
-        arrays = _concatenated([arrays, *(read.arrays for read in live)])
+        arrays = joined([arrays, *(read.arrays for read in live)])
     if not cached.rising or live:
-        arrays = _in_order(series, arrays)
+        arrays = in_order(series, arrays)
     words = [(source.asset_class, source.currency) for source in cached.sources]
     words += [(read.asset_class, read.currency) for read in live]
     asset_class = next((word for word, _ in reversed(words) if word), "crypto")
     currency = next((word for _, word in reversed(words) if word), series.quote)
     return BarColumns(series.symbol, series.timeframe, **arrays, asset_class=asset_class, currency=currency)
-
-
-def _in_order(series: Series, arrays: Arrays) -> Arrays:
-    """Rising by time; what several files say alike is there once.
-
-    Raises:
-        JournalError: they say different things of one moment.
-    """
-    opens = arrays["ts_open"]
-    if (np.diff(opens) > 0).all():
-        return arrays
-    order = np.argsort(opens, kind="stable")
-    ordered = {name: array[order] for name, array in arrays.items()}
-    again = np.flatnonzero(np.diff(ordered["ts_open"]) == 0) + 1
-    equal = same_bars(ordered, again - 1, again)
-    if not equal.all():
-        row = int(again[int(np.argmin(equal))])
-        raise JournalError(
-            f"{series.journal}: two files hold different {series} of {iso(int(ordered['ts_open'][row]))}: "
-            f"{shown(ordered, row - 1)}, and {shown(ordered, row)}"
-        )
-    keep = np.ones(len(opens), np.bool_)
-    keep[again] = False
-    return {name: array[keep] for name, array in ordered.items()}
-
-
-def _concatenated(parts: list[Arrays]) -> dict[str, Any]:
-    if not parts:
-        empty = BarColumns.empty("-", "1m")
-        return {name: getattr(empty, name) for name in ARRAYS}
-    return {name: np.concatenate([part[name] for part in parts]) for name in ARRAYS}

@@ -59,6 +59,23 @@ def write_compressed(contents: Iterable[tuple[Path, bytes]]) -> None:
                 raise DataError(f"{some[0][0].parent} cannot be written: {error}") from None
 
 
+def remove(paths: Iterable[Path]) -> None:
+    """Take files away that are needed no more.
+
+    Raises:
+        DataError: a permission refuses; some may be gone.
+    """
+    folders = set()
+    try:
+        for path in paths:
+            path.unlink(missing_ok=True)
+            folders.add(path.parent)
+        for folder in folders:
+            _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise DataError(f"a file that is needed no more cannot be removed: {error}") from None
+
+
 def _compressed(content: tuple[Path, bytes]) -> Path:
     path, data = content
     return _scratch(path, gzip.compress(data, LEVEL, mtime=0))

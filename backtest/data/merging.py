@@ -29,14 +29,14 @@ class Added:
         same: rows that were there already; they may know less than what is there, such as no turnover.
         replaced: rows that took the place of others.
         kept: rows that were left out for those that were there.
-        days: how many files, one per UTC day, were written; of a dry run, would have been.
+        files: how many were written; of a dry run, would have been.
     """
 
     new: int
     same: int
     replaced: int
     kept: int
-    days: int
+    files: int
 
     def __add__(self, other: Added) -> Added:
         return Added(
@@ -44,7 +44,7 @@ class Added:
             self.same + other.same,
             self.replaced + other.replaced,
             self.kept + other.kept,
-            self.days + other.days,
+            self.files + other.files,
         )
 
 
@@ -73,7 +73,7 @@ class Decided:
     Attributes:
         take: rows of the added ones that go in.
         drop: rows of the old ones that go out.
-        added: the counts, without days.
+        added: the counts, without files.
     """
 
     take: NDArray[np.bool_]

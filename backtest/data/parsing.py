@@ -61,7 +61,17 @@ def file_trades(path: Path, symbol: str) -> tuple[TradeColumns, int]:
         FileNotFoundError: it is not there.
         JournalError: a line is no trade; names file, line and value.
     """
-    every = file_rows(path, TradeEvent)
+    with LineReader(path) as reader:
+        return trades_of(reader, symbol)
+
+
+def trades_of(reader: LineReader, symbol: str) -> tuple[TradeColumns, int]:
+    """As `file_trades`, of a file that is open.
+
+    Raises:
+        JournalError: a line is no trade; names file, line and value.
+    """
+    every = _rows_of(reader, TradeEvent)
     rows = [row for row in every if row.symbol == symbol]
     arrays: Arrays = {
         "ts": np.array([row.ts for row in rows], np.int64),
@@ -73,7 +83,7 @@ def file_trades(path: Path, symbol: str) -> tuple[TradeColumns, int]:
     bad = ~((arrays["price"] > 0) & (arrays["qty"] > 0))
     if bad.any():
         wrong = rows[int(np.argmax(bad))]
-        where = f"{path}, line {_line_of(wrong, every)}"
+        where = f"{reader.path}, line {_line_of(wrong, every)}"
         raise JournalError(f"{where}: price {wrong.price!r}, qty {wrong.qty!r}; allowed: above 0")
     order = np.argsort(arrays["ts"], kind="stable")
     return TradeColumns.of(symbol, {name: arrays[name][order] for name in TRADE_ARRAYS}), len(every) - len(rows)
@@ -86,13 +96,17 @@ def file_rows(path: Path, event: type[Event]) -> list[Any]:
         FileNotFoundError: it is not there.
         JournalError: it cannot be read, or a line is none; names file and line.
     """
-    rows: list[Any] = []
     with LineReader(path) as reader:
-        for block in reader.blocks():
-            try:
-                rows += decode_rows(block, event)
-            except CodecError:
-                raise _broken(path, block, len(rows), event) from None
+        return _rows_of(reader, event)
+
+
+def _rows_of(reader: LineReader, event: type[Event]) -> list[Any]:
+    rows: list[Any] = []
+    for block in reader.blocks():
+        try:
+            rows += decode_rows(block, event)
+        except CodecError:
+            raise _broken(reader.path, block, len(rows), event) from None
     return rows
 
 

@@ -1,7 +1,8 @@
-"""Market history on disk: one folder per dataset, the same journals as a running system writes, one file per day.
+"""Market history on disk: one folder per dataset, the same journals as a running system writes, a file per day or year.
 
 `var/history/<dataset>/ohlcv.1m.BTCUSDT.20250520.ndjson.gz` holds the bars that open on that UTC day, as lines without a
-header; trades are kept likewise, corporate actions in one plain file per symbol. What is there never changes unless it
+header, `ohlcv.1h.BTCUSDT.20250101.ndjson.gz` those of the year 2025; trades are kept by days, corporate actions in one
+plain file per symbol. What is there never changes unless it
 was asked for: a bar that is added and differs from the one there is refused by default.
 """
 
@@ -21,12 +22,11 @@ from backtest.data.bar_merge import merge_bars
 from backtest.data.cache import cached_bars
 from backtest.data.columns import ARRAYS, BarColumns
 from backtest.data.day_files import only_writer, write_whole
-from backtest.data.days import FOREVER, DayFiles, day_range, days_of
-from backtest.data.lines import bar_lines, trade_lines
 from backtest.data.manifest import Manifest, Origin
 from backtest.data.merging import NOTHING, Added, Conflict
 from backtest.data.parsing import bad_bars, shown
 from backtest.data.series import ACTIONS, BARS, TRADES, Series, series_in
+from backtest.data.series_files import FOREVER, SeriesFiles
 from backtest.data.trade_merge import merge_trades
 from backtest.data.trades import TradeColumns
 from core import codec
@@ -108,12 +108,12 @@ class Dataset:
         return cached_bars(self.folder, symbol, timeframe, start_ns, end_ns)
 
     def trades(self, symbol: str, start_ns: int = 0, end_ns: int = FOREVER) -> TradeColumns:
-        """The trades in `[start_ns, end_ns)`; only the files of those days are read.
+        """The trades in `[start_ns, end_ns)`; of a dataset's files only those of these days are read.
 
         Raises:
             JournalError: a file is broken.
         """
-        return self._days(TRADES, symbol).trades(start_ns, end_ns)
+        return self._files(TRADES, symbol).trades(start_ns, end_ns)
 
     def actions(self, symbol: str) -> list[CorporateAction]:
         """The corporate actions of a symbol, oldest first.
@@ -124,7 +124,7 @@ class Dataset:
         return read_actions(self.folder, Series(ACTIONS, symbol).journal, symbol)
 
     def add(self, columns: BarColumns, *, conflict: Conflict = "refuse", dry_run: bool = False) -> Added:
-        """Bars join those that are there, by `ts_open`; only the files of days that change are written, each at once.
+        """Bars join those that are there, by `ts_open`; only files whose bars change are written, each at once.
 
         Args:
             columns: bars of one series.
@@ -138,14 +138,17 @@ class Dataset:
             JournalError: a file that is there is broken.
         """
         _require_bars(columns)
-        days = self._days(BARS, columns.symbol, columns.timeframe)
+        files = self._files(BARS, columns.symbol, columns.timeframe)
         with self._writing(dry_run):
-            touched = days_of(columns.ts_open)
-            merged, decided = merge_bars(days.own_bars(touched, columns), columns, conflict)
-            changed = days_of(columns.ts_open[decided.take])
+            touched = files.periods(columns.ts_open)
+            old = files.own_bars(touched, columns)
+            merged, decided = merge_bars(old, columns, conflict)
+            scattered = files.scattered(touched)
+            changed = np.union1d(files.periods(columns.ts_open[decided.take]), scattered)
             if not dry_run:
-                days.write((day, bar_lines(merged.between(*day_range(day)))) for day in changed.tolist())
-        return replace(decided.added, days=len(changed))
+                files.gather(scattered, old)
+                files.write_bars(changed, merged)
+        return replace(decided.added, files=len(changed))
 
     def add_trades(self, columns: TradeColumns, *, conflict: Conflict = "refuse", dry_run: bool = False) -> Added:
         """Trades join those of the same days, by their ids; those without an id by what they say.
@@ -161,19 +164,19 @@ class Dataset:
             JournalError: a file that is there is broken.
         """
         _require_trades(columns)
-        days = self._days(TRADES, columns.symbol)
+        files = self._files(TRADES, columns.symbol)
         with self._writing(dry_run):
-            old = days.own_trades(days_of(columns.ts))
+            old = files.own_trades(files.periods(columns.ts))
             merged, decided = merge_trades(old, columns, conflict)
-            changed = days_of(np.concatenate((columns.ts[decided.take], old.ts[decided.drop])))
+            changed = files.periods(np.concatenate((columns.ts[decided.take], old.ts[decided.drop])))
             if not dry_run:
-                days.write((day, trade_lines(merged.between(*day_range(day)))) for day in changed.tolist())
-        return replace(decided.added, days=len(changed))
+                files.write_trades(changed, merged)
+        return replace(decided.added, files=len(changed))
 
     def add_actions(
         self, actions: Iterable[CorporateAction], *, conflict: Conflict = "refuse", dry_run: bool = False
     ) -> Added:
-        """Corporate actions join those that are there; the counted days are files.
+        """Corporate actions join those that are there.
 
         Args:
             actions: of any symbols.
@@ -188,7 +191,7 @@ class Dataset:
         with self._writing(dry_run):
             merged = [self._merged_actions(symbol, listed, conflict) for symbol in sorted({a.symbol for a in listed})]
             for path, data, added in merged:
-                if added.days and not dry_run:
+                if added.files and not dry_run:
                     write_whole(path, data)
         return sum((added for _, _, added in merged), NOTHING)
 
@@ -205,8 +208,8 @@ class Dataset:
         with self._writing(False):
             manifest.write(self.folder, self.manifest.with_origin(origin, venue))
 
-    def _days(self, kind: str, symbol: str, timeframe: str = "") -> DayFiles:
-        return DayFiles(self.folder, Series(kind, symbol, timeframe))
+    def _files(self, kind: str, symbol: str, timeframe: str = "") -> SeriesFiles:
+        return SeriesFiles(self.folder, Series(kind, symbol, timeframe))
 
     def _writing(self, dry_run: bool) -> AbstractContextManager[None]:
         return nullcontext() if dry_run else only_writer(self.folder)
@@ -215,11 +218,11 @@ class Dataset:
         self, symbol: str, actions: Sequence[CorporateAction], conflict: Conflict
     ) -> tuple[Path, bytes, Added]:
         series = Series(ACTIONS, symbol)
-        DayFiles(self.folder, series).require_own()
+        SeriesFiles(self.folder, series).require_own()
         old = read_actions(self.folder, series.journal, symbol)
         merged, added = merge_actions(old, [each for each in actions if each.symbol == symbol], conflict)
         data = b"".join(codec.encode(action) + b"\n" for action in merged)
-        return self.folder / f"{series.journal}.ndjson", data, replace(added, days=int(merged != old))
+        return self.folder / f"{series.journal}.ndjson", data, replace(added, files=int(merged != old))
 
 
 def _require_bars(columns: BarColumns) -> None:

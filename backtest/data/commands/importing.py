@@ -83,6 +83,6 @@ def _told(made: Imported, dataset: Dataset, *, dry: bool) -> str:
     lines.append(
         f"  {made.rows:,} {what} of {series.symbol}, {iso(made.first_ns)} to {iso(made.last_ns)}: "
         f"{would}{added.new:,} new, {added.same:,} there already, {added.replaced:,} replaced, {added.kept:,} kept as "
-        f"they were; files {would}written in {dataset.folder}: {added.days:,}"
+        f"they were; files {would}written in {dataset.folder}: {added.files:,}"
     )
     return "\n".join(lines) + "\n"

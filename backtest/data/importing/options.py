@@ -120,5 +120,5 @@ class Imported:
             "source": self.source, **self.series._asdict(), "rows": self.rows, "first_ns": self.first_ns,
             "last_ns": self.last_ns, "format": self.format, "times": self.times, "explained": self.explained,
             "notes": list(self.notes), "skipped": list(self.skipped), "new": self.added.new, "same": self.added.same,
-            "replaced": self.added.replaced, "kept": self.added.kept, "days": self.added.days,
+            "replaced": self.added.replaced, "kept": self.added.kept, "files": self.added.files,
         }  # fmt: skip
