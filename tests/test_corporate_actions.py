@@ -415,7 +415,7 @@ def test_actions_are_written_down_once(command):
     code, out, said = command("add", *one, "5")
     assert (code, out) == (1, "")
     assert "2020-08-31T00:00:00Z" in said
-    assert command("add", *one, "5", "--conflict", "replace")[0] == 0
+    assert command("add", *one, "5", "--on-conflict", "replace")[0] == 0
     code, out, _ = command("list", "--json")
     assert [(row["symbol"], row["ratio"], row["ts_effective_ns"]) for row in json.loads(out)] == [
         (AAPL, "5", moment("2020-08-31")),

@@ -151,7 +151,7 @@ def recorded(tmp_path):
 
 def test_the_command_shows_the_book(recorded, capsys):
     """Best prices, spread, depth and the levels; for programs the same as JSON."""
-    asked = ["book", "--symbol", BTC, "--at", "1970-01-01T00:00:02Z", "--from", str(recorded)]
+    asked = ["book", "--symbol", BTC, "--at", "1970-01-01T00:00:02Z", "--folder", str(recorded)]
     assert main(asked) == 0
     shown = capsys.readouterr().out
     assert "best 99.5 / 101, spread 1.5" in shown
@@ -163,11 +163,11 @@ def test_the_command_shows_the_book(recorded, capsys):
 
 def test_the_command_says_what_is_missing(recorded, capsys):
     """Change 14 is; a book behind it is not shown, and the exit code says so."""
-    assert main(["book", "--symbol", BTC, "--holes", "--from", str(recorded)]) == 0
+    assert main(["book", "--symbol", BTC, "--holes", "--folder", str(recorded)]) == 0
     assert "1970-01-01T00:00:04Z  after 13, before 15" in capsys.readouterr().out
-    assert main(["book", "--symbol", BTC, "--at", "1970-01-02", "--from", str(recorded)]) == 1
+    assert main(["book", "--symbol", BTC, "--at", "1970-01-02", "--folder", str(recorded)]) == 1
     assert "changes 14 to 14 are missing" in capsys.readouterr().err
-    assert main(["book", "--symbol", BTC, "--at", "noon", "--from", str(recorded)]) == 2
+    assert main(["book", "--symbol", BTC, "--at", "noon", "--folder", str(recorded)]) == 2
     assert "--at is 'noon'" in capsys.readouterr().err
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from itertools import repeat
+
+import numpy as np
 
 from backtest.data.columns import ARRAYS, BarColumns
 from backtest.data.trades import TradeColumns
@@ -18,7 +19,8 @@ def bar_lines(columns: BarColumns) -> bytes:
     """One line per bar, without a header, each with its newline."""
     size = len(columns)
     listed = {name: getattr(columns, name).tolist() for name in ARRAYS}
-    listed["vwap"] = [None if math.isnan(value) else value for value in listed["vwap"]]
+    if (unknown := np.isnan(columns.vwap)).any():
+        listed["vwap"] = np.where(unknown, None, columns.vwap.astype(np.object_)).tolist()  # type: ignore[call-overload]
     return encode_rows(
         OHLCVBar,
         (

@@ -3,11 +3,13 @@
 A price in history is the one that was paid. What is written down here makes the factors that take splits and dividends
 out of it. A time is a date or an ISO time, UTC: the first moment from which prices are without the action.
 
-    actions add --dataset us --symbol AAPL/USD --kind split --effective 2020-08-31 --ratio 4
-    actions add --dataset us --symbol AAPL/USD --kind dividend --effective 2020-11-06 --amount 0.205
-    actions add --dataset us --symbol FB/USD --kind symbol_change --effective 2022-06-09 --new-symbol META/USD
-    actions import aapl.csv --format lean --dataset us --symbol AAPL/USD
-    actions list --dataset us
+    python -m backtest.data actions add --dataset us --symbol AAPL/USD --kind split --effective 2020-08-31 --ratio 4
+    python -m backtest.data actions add --dataset us --symbol AAPL/USD --kind dividend \\
+        --effective 2020-11-06 --amount 0.205
+    python -m backtest.data actions add --dataset us --symbol FB/USD --kind symbol_change \\
+        --effective 2022-06-09 --new-symbol META/USD
+    python -m backtest.data actions import aapl.csv --format lean --dataset us --symbol AAPL/USD
+    python -m backtest.data actions list --dataset us
 
 A LEAN factor file is date, price factor, split factor, reference price. A CSV file names its columns: kind,
 ts_effective, and what its kinds need: ratio, amount, currency, new_symbol; and symbol, unless --symbol says whose.
@@ -53,7 +55,7 @@ def add_options(to: argparse.ArgumentParser) -> None:
     taken.set_defaults(work=_import)
     for each in (add, taken):
         each.add_argument(
-            "--conflict", choices=CONFLICTS, default="refuse", help="where others are written down already"
+            "--on-conflict", choices=CONFLICTS, default="refuse", help="where others are written down already"
         )
         each.add_argument("--dry-run", action="store_true", help="only say what would happen")
     shown = _work(works, "list", "show what is written down")
@@ -84,7 +86,7 @@ def _add(dataset: Dataset, args: argparse.Namespace) -> int:
         action = action_of({**given, "ts_effective": args.effective})
     except ContractError as error:
         raise ConfigError(str(error)) from None
-    _say(dataset.add_actions([action], conflict=args.conflict, dry_run=args.dry_run), args.dry_run)
+    _say(dataset.add_actions([action], conflict=args.on_conflict, dry_run=args.dry_run), args.dry_run)
     return 0
 
 
@@ -96,7 +98,7 @@ def _import(dataset: Dataset, args: argparse.Namespace) -> int:
     found = (read_lean if args.format == "lean" else read_table)(path, args.symbol)
     if not found:
         raise DataError(f"{path}: it holds no action")
-    added = dataset.add_actions(found, conflict=args.conflict, dry_run=args.dry_run)
+    added = dataset.add_actions(found, conflict=args.on_conflict, dry_run=args.dry_run)
     if not args.dry_run:
         for symbol in sorted({action.symbol for action in found}):
             own = [action for action in found if action.symbol == symbol]

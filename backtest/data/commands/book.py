@@ -1,4 +1,4 @@
-"""show the order book of a recorded market at a moment: best prices, spread, depth, imbalance, levels.
+"""Show the order book of a recorded market at a moment: best prices, spread, depth, imbalance, levels.
 
 It is rebuilt out of the journal md.book.<symbol>: the newest snapshot before that moment and every change since. With
 --holes it lists where changes are missing.
@@ -16,13 +16,13 @@ from backtest.order_book import book_at, missing_changes
 from core import codec
 from core.cli import config_of
 from core.contracts import BookEvent, iso, moment
+from core.contracts.times import FOREVER
 from core.data_source_files import JournalSource
 from core.data_source_loading import load_sources
 from core.errors import ConfigError, ContractError
 from core.market.order_book import BookView
 
 NAME = "book"
-FOREVER = 1 << 62
 PERCENT = 0.001
 
 
@@ -35,7 +35,7 @@ def add_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("--levels", type=int, default=10, metavar="N", help="levels of each side (default: 10)")
     where = to.add_mutually_exclusive_group()
     where.add_argument("--source", metavar="ID", help="of config/data_sources.yaml (default: the first that has it)")
-    where.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="a folder of journals")
+    where.add_argument("--folder", type=Path, metavar="DIR", help="any folder of journals instead")
     to.add_argument("--json", action="store_true", help="for programs")
 
 
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _events(args: argparse.Namespace) -> Iterator[BookEvent]:
     if args.folder is not None:
         if not args.folder.is_dir():
-            raise ConfigError(f"--from is {args.folder}; allowed: a folder that holds journals")
+            raise ConfigError(f"--folder is {str(args.folder)!r}; allowed: a folder of journals")
         return JournalSource(args.folder).books(args.symbol, 0, FOREVER)
     return load_sources(config_of(args)).books(args.symbol, 0, FOREVER, source=args.source)
 

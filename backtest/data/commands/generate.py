@@ -3,8 +3,9 @@
 The same options give the same bars on every machine. No result over them says anything about a market, so no warm-up,
 replay or backtest takes them for one: they are used where their dataset is named (--source synthetic).
 
-    generate --symbol ATOM/USDT --timeframe 1m --start 2025-01-01 --end 2025-09-30 --seed 7
-    generate --symbol X/USDT --timeframe 1h --start 2024-01-01 --end 2024-12-31 --model ou --tick 0.01 --lot 0.001
+    python -m backtest.data generate --symbol ATOM/USDT --start 2025-01-01 --end 2025-09-30 --seed 7
+    python -m backtest.data generate --symbol X/USDT --timeframe 1h --start 2024-01-01 --end 2024-12-31 --model ou \\
+        --tick 0.01 --lot 0.001
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
 
+from backtest.data.columns import BarColumns
 from backtest.data.generate import MODELS, Market, generate
-from backtest.data.merging import CONFLICTS
-from backtest.data.store import History, Origin
-from core import cli
+from backtest.data.merging import CONFLICTS, Added
+from backtest.data.store import Dataset, History, Origin
+from core import cli, codec
 from core.config import Config
 from core.contracts import iso, period
 from core.data_source_files import MADE_UP
@@ -48,8 +51,9 @@ def add_options(to: argparse.ArgumentParser) -> None:
     for name, about in (("tick", "smallest step of a price"), ("lot", "smallest step of a volume")):
         to.add_argument(f"--{name}", metavar="N", help=f"{about} (default: that of `instruments` in the configuration)")
     to.add_argument("--dataset", default="synthetic", metavar="NAME", help="gets the bars (default: %(default)s)")
-    to.add_argument("--conflict", choices=CONFLICTS, default="refuse", help="where the dataset has other bars")
+    to.add_argument("--on-conflict", choices=CONFLICTS, default="refuse", help="where the dataset has other bars")
     to.add_argument("--dry-run", action="store_true", help="only say what would happen")
+    to.add_argument("--json", action="store_true", help="the result as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"no bar of {args.timeframe} opens between {args.start} and {args.end}")
     dataset = History(config.paths.history_dir).dataset(args.dataset)
     dataset.manifest.require(MADE_UP)
-    added = dataset.add(columns, conflict=args.conflict, dry_run=args.dry_run)
+    added = dataset.add(columns, conflict=args.on_conflict, dry_run=args.dry_run)
     first_ns, last_ns = int(columns.ts_open[0]), int(columns.ts_open[-1])
     if not args.dry_run:
         dataset.note_origin(
@@ -80,10 +84,27 @@ def run(args: argparse.Namespace) -> int:
             ),
             venue=MADE_UP,
         )
-    counts = f"{added.new} new, {added.same} there already, {added.replaced} replaced, {added.kept} kept as they were"
-    what = f"{len(columns)} bars of {market.symbol} {market.timeframe}, {iso(first_ns)} to {iso(last_ns)}"
-    sys.stdout.write(f"{'would be: ' if args.dry_run else ''}{what}, dataset {dataset.name}: {counts}\n")
+    sys.stdout.write(_json(dataset, columns, added) if args.json else _text(dataset, columns, added, args.dry_run))
     return 0
+
+
+def _text(dataset: Dataset, columns: BarColumns, added: Added, dry_run: bool) -> str:
+    counts = f"{added.new} new, {added.same} there already, {added.replaced} replaced, {added.kept} kept as they were"
+    span = f"{iso(int(columns.ts_open[0]))} to {iso(int(columns.ts_open[-1]))}"
+    what = f"{len(columns)} bars of {columns.symbol} {columns.timeframe}, {span}"
+    return f"{'would be: ' if dry_run else ''}{what}, dataset {dataset.name}: {counts}\n"
+
+
+def _json(dataset: Dataset, columns: BarColumns, added: Added) -> str:
+    known = {
+        "dataset": dataset.name,
+        "symbol": columns.symbol,
+        "timeframe": columns.timeframe,
+        "rows": len(columns),
+        "first_ns": int(columns.ts_open[0]),
+        "last_ns": int(columns.ts_open[-1]),
+    }
+    return codec.encode_pretty(known | asdict(added)).decode()
 
 
 def _market(args: argparse.Namespace, config: Config) -> Market:

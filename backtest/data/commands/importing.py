@@ -4,9 +4,9 @@ What the columns are, how times count and how long bars are is found out and tol
 be read in several ways it is refused, and the message says which option decides. Bars that are there already and are
 the same are counted; ones that differ are refused unless --on-conflict says otherwise.
 
-  python -m backtest.data import BTCUSDT-1m-2023-08.csv --symbol BTC/USDT
-  python -m backtest.data import AAPL.csv --symbol AAPL/USD --asset-class equity
-  python -m backtest.data import var/log/njord --dataset recorded
+    python -m backtest.data import BTCUSDT-1m-2023-08.csv --symbol BTC/USDT
+    python -m backtest.data import AAPL.csv --symbol AAPL/USD --asset-class equity
+    python -m backtest.data import var/log/njord --dataset recorded
 """
 
 from __future__ import annotations
