@@ -29,7 +29,7 @@ from core.sequencer.records import Meta
 from core.sequencer.redis import RedisCell
 from tests.chaos import oracle
 from tests.chaos.faults import pick
-from tests.chaos.world import ROOT, Ingest, World
+from tests.chaos.world import JOURNAL_BYTES, ROOT, Ingest, World
 
 CAPTURE = ROOT.parent / "shared" / "data" / "captures" / "binance_spot" / "btcusdt_20240808.gz"
 CAPTURE_SECONDS = 346.0
@@ -61,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     folder = Path(args.folder or tempfile.mkdtemp(prefix="njord-chaos-"))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    report = run(folder, seconds=args.seconds, seed=seed, loss=args.loss, fork=not args.no_fork)
+    fork = not args.no_fork
+    report = run(folder, seconds=args.seconds, seed=seed, loss=args.loss, fork=fork, journal_bytes=args.journal_bytes)
     print(json.dumps(report, indent=1))
     if report["wrong"]:
         print(f"chaos: failed; again with --seed {seed}; everything is in {folder}", file=sys.stderr)
@@ -80,11 +81,16 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, help="of the faults; random and printed if not given")
     made.add_argument("--loss", type=float, default=0.002, help="probability of a lost reply (default: 0.002)")
     made.add_argument("--folder", help="where to run; kept. A temporary one is removed after success")
+    made.add_argument(
+        "--journal-bytes", type=int, default=JOURNAL_BYTES, help=f"size of a journal's file (default: {JOURNAL_BYTES})"
+    )
     made.add_argument("--no-fork", action="store_true", help="leave out the server with older data")
     return made
 
 
-def run(folder: Path, *, seconds: float, seed: int, loss: float, fork: bool) -> dict[str, object]:
+def run(
+    folder: Path, *, seconds: float, seed: int, loss: float, fork: bool, journal_bytes: int = JOURNAL_BYTES
+) -> dict[str, object]:
     """One run in an empty folder; what was done and what is wrong."""
     config = load_config(ROOT)
     atom = next(each for each in config.instruments if each.symbol == "ATOM/USDT")
@@ -112,7 +118,7 @@ def run(folder: Path, *, seconds: float, seed: int, loss: float, fork: bool) -> 
     }
     eth = next(each for each in config.instruments if each.symbol == LIVE)
     market = SyntheticMarket(eth, seed, usual_price(LIVE))
-    world = World(folder, ingests, loss=loss, seed=seed)
+    world = World(folder, ingests, loss=loss, seed=seed, journal_bytes=journal_bytes)
     faults = folder / "exchange_faults.yaml"
     faults.write_text(EXCHANGE_FAULTS)
     done: list[str] = []
@@ -152,6 +158,7 @@ def run(folder: Path, *, seconds: float, seed: int, loss: float, fork: bool) -> 
             "replies lost": world.proxy.losses,
             "exits": world.exits,
             "lines": oracle.counts(world.journals),
+            "journal files": oracle.file_counts(world.journals),
             "wrong": wrong[:50],
         }
     finally:

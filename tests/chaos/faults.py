@@ -129,6 +129,18 @@ def rewrite_log(world: World, choice: random.Random) -> str:
     return "rewrite the server's log"
 
 
+def compress(world: World, choice: random.Random) -> str:
+    """The daily command compresses while the services do, and is killed at any point, or comes to its end."""
+    world.kill_script("compress_journals.py", "--older-than-hours", "0", after_s=choice.uniform(0.5, 3))
+    return "compress journals"
+
+
+def search(world: World, choice: random.Random) -> str:
+    """Somebody brings the index up to date while files are renamed, and interrupts it, or waits for it."""
+    world.kill_script("njord_index.py", "update", after_s=choice.uniform(0.5, 3))
+    return "index journals"
+
+
 FAULTS: tuple[tuple[float, Fault], ...] = (
     (6, kill_one),
     (1, kill_several),
@@ -143,6 +155,8 @@ FAULTS: tuple[tuple[float, Fault], ...] = (
     (0.5, garbage),
     (0.5, rewrite_log),
     (2, change_configuration),
+    (1, compress),
+    (0.5, search),
 )
 
 

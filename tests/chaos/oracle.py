@@ -9,12 +9,14 @@ from decimal import Decimal
 from itertools import islice, takewhile
 from pathlib import Path
 
+from backtest.journal_index import JournalIndex
 from backtest.journals import Line, read_record
 from backtest.reexecution import Reexecution
 from backtest.services import SERVICES
 from core import codec
 from core.contracts import Event, FillEvent, OrderEvent, OrderIntent, OrderUpdate, RiskDecision, TradeEvent
 from core.execution.order_state import TERMINAL
+from core.journal_files import journals_in
 from core.ledger import PositionBook
 from core.market.records import TradeRecord
 from core.market.source import Source, Tails
@@ -45,7 +47,34 @@ def check(world: World, sources: dict[str, tuple[Source, bool]], markets: dict[s
     wrong += asyncio.run(_states(world, run))
     wrong += _ledgers(record.lines)
     wrong += _streams_equal_journals(world, record.lines)
+    wrong += [f"a script failed: {end}" for end in world.exits if ".py:" in end and not end.endswith((":0", ":-9"))]
+    wrong += _rotated(world)
+    wrong += _indexed(world)
     return wrong
+
+
+def _rotated(world: World) -> list[str]:
+    """Journals were rotated and compressed meanwhile, or this run has proved nothing about that."""
+    found = file_counts(world.journals)
+    return [f"no {form} journal files" for form, count in found.items() if not count]
+
+
+def file_counts(folder: Path) -> dict[str, int]:
+    """How many finished files there are, and how many of them are compressed."""
+    files = [file for each in journals_in(folder).values() for file in each if not file.active]
+    return {"finished": len(files), "compressed": sum(file.compressed for file in files)}
+
+
+def _indexed(world: World) -> list[str]:
+    """The index, made and interrupted at any time, finds every line of this host's journals as it stands."""
+    index = JournalIndex(world.journals / ".index.sqlite", [world.journals])
+    try:
+        index.update()
+        found = [each.line for each in index.find()]
+    finally:
+        index.close()
+    expected = [line.raw for line in read_record([world.journals]).lines]
+    return [] if found == expected else [f"the index finds {len(found)} lines of {len(expected)}"]
 
 
 def _market_data(symbol: str, source: Source, ends: bool, lines: Iterable[Line]) -> list[str]:

@@ -49,7 +49,9 @@ strategies:
     events: ["md.ohlcv.1m.*"]
     params: {{lookback_periods: 1, entry_return: 0.0001, stop_distance: 0.0008, target_distance: 0.0008, retry_s: 1}}
 portfolio: {{allocations: []}}
+retention: {{compress_after_hours: 0}}
 """
+JOURNAL_BYTES = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class World:
         ingests: sources.
         loss: probability that the proxy loses a piece of a reply.
         seed: of the proxy's choice.
+        journal_bytes: at which a journal begins a new file.
         exits: how often each process ended with which code.
     """
 
@@ -80,6 +83,7 @@ class World:
     ingests: tuple[Ingest, ...]
     loss: float = 0.0
     seed: int = 1
+    journal_bytes: int = JOURNAL_BYTES
     exits: dict[str, int] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _noted: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -137,8 +141,8 @@ class World:
             "REDIS_URL": f"redis://127.0.0.1:{port}/0",
             "NJORD__RISK__KILL_SWITCH_FILE": str(self.folder / "halt"),
         }
-        command = [sys.executable, "-m", f"apps.{service}", "--config-root", str(home), "--profile", "chaos"]
-        command += ["--host", host, *arguments]
+        command = [sys.executable, "-m", "tests.chaos.service", str(self.journal_bytes), f"apps.{service}"]
+        command += ["--config-root", str(home), "--profile", "chaos", "--host", host, *arguments]
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self.out, stderr=self.out)
 
     def open_exchange(self, *arguments: str) -> None:
@@ -219,9 +223,23 @@ class World:
 
     def run_script(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one of the scripts against this installation."""
-        command = [sys.executable, str(ROOT / "scripts" / name), "--config-root", str(self.home("h1")), *arguments]
-        environment = {**os.environ, "REDIS_URL": self.server.url}
+        command, environment = self._script(name, *arguments)
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+    def kill_script(self, name: str, *arguments: str, after_s: float) -> None:
+        """Run one of the scripts, and end it without warning if it has not ended by then."""
+        command, environment = self._script(name, *arguments)
+        process = subprocess.Popen(command, env=environment, stdout=self.out, stderr=self.out)
+        try:
+            code = process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        self.exits[f"{name}:{code}"] = self.exits.get(f"{name}:{code}", 0) + 1
+
+    def _script(self, name: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        command = [sys.executable, str(ROOT / "scripts" / name), "--config-root", str(self.home("h1")), *arguments]
+        return command, {**os.environ, "REDIS_URL": self.server.url}
 
     def terminate(self, seconds: float = 20.0) -> list[str]:
         """Ask all to leave; who did not."""
