@@ -383,13 +383,25 @@ def awkward(count: int = 300) -> BarColumns:
 
 
 @pytest.mark.parametrize(
-    "file", ["b.csv", "b.csv.gz", "b.parquet", "b.feather", "b.arrow", "b.json", "b.json.gz", "b.ndjson", "b.ndjson.gz"]
+    "file",
+    [
+        "b.csv",
+        "b.csv.gz",
+        "b.parquet",
+        "b.feather",
+        "b.arrow",
+        "b.h5",
+        "b.json",
+        "b.json.gz",
+        "b.ndjson",
+        "b.ndjson.gz",
+    ],
 )
 def test_what_was_exported_can_be_imported(desk, tmp_path, file):
-    """An exported file, imported with no word but whose prices it holds, gives the same bars to the last bit."""
+    """An exported file, imported with no word, not even whose prices it holds, gives the same bars to the last bit."""
     desk.dataset("odd").add(awkward())
     path = tmp_path / file
     assert desk.type("export", "--dataset", "odd", "--out", str(path))[0] == 0
-    assert desk.type("import", str(path), "--dataset", "back", "--symbol", "AB/USD")[::2] == (0, "")
+    assert desk.type("import", str(path), "--dataset", "back")[::2] == (0, "")
     assert desk.dataset("back").bars("AB/USD", "1m").equals(desk.dataset("odd").bars("AB/USD", "1m"))
     assert desk.dataset("back").bars("AB/USD", "1m").equals(awkward())

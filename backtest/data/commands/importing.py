@@ -1,4 +1,4 @@
-"""Import market data: CSV, Parquet, Arrow/Feather and JSON files of other tools, and journals.
+"""Import market data: CSV, Parquet, Arrow/Feather, HDF5 and JSON files of other tools, and journals.
 
 What the columns are, how times count and how long bars are is found out and told in one line per file. Where a file can
 be read in several ways it is refused, and the message says which option decides. Bars that are there already and are
@@ -34,7 +34,7 @@ def add_options(to: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     add = to.add_argument
     add("files", nargs="+", type=Path, metavar="FILE", help="files, zip archives, or folders of journals")
-    add("--symbol", default="", metavar="BASE/QUOTE", help="whose prices; journals say it themselves")
+    add("--symbol", default="", metavar="BASE/QUOTE", help="whose prices; journals and our exports say it themselves")
     add("--timeframe", default="", metavar="LENGTH", help="of the bars; else found by their spacing")
     add("--dataset", default="imported", metavar="NAME", help="where it goes (default: imported)")
     add("--format", choices=FORMATS, default="auto", help="else found by the content")

@@ -13,7 +13,13 @@ from pathlib import Path
 
 from core.errors import ConfigError, DataError
 
-_BINARY = ((b"PAR1", "parquet"), (b"ARROW1", "feather"), (b"\xff\xff\xff\xff", "feather"))
+_BINARY = (
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "feather"),
+    (b"\xff\xff\xff\xff", "feather"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
+)
+_TEXTS = ("csv", "json", "ndjson")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,7 @@ class Content:
     Attributes:
         path: the file.
         name: the file's name, with the member's behind it.
-        format: "csv", "parquet", "feather", "json" or "ndjson".
+        format: "csv", "parquet", "feather", "hdf5", "json" or "ndjson".
         data: decompressed; UTF-8 without a byte-order mark where it is text.
         sha256: of the file as it is on disk.
     """
@@ -57,7 +63,7 @@ def contents_of(path: Path, asked: str) -> Iterator[Content]:
         for member, data in _members(raw):
             name = f"{path}:{member}" if member else str(path)
             kind = _format(name, data) if asked == "auto" else asked
-            text = data if kind in ("parquet", "feather") else _utf8(name, data)
+            text = _utf8(name, data) if kind in _TEXTS else data
             yield Content(path, name, kind, text, mark)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged: {error}") from None
@@ -87,7 +93,7 @@ def _format(name: str, data: bytes) -> str:
     if text[:1] == b"{":
         return "ndjson"
     if b"\0" in text:
-        allowed = "CSV, Parquet, Arrow/Feather, JSON, journals (NDJSON), each also in gzip or zip"
+        allowed = "CSV, Parquet, Arrow/Feather, HDF5, JSON, journals (NDJSON), each also in gzip or zip"
         raise DataError(f"{name} begins with {data[:8]!r}, which is no format that is read; allowed: {allowed}")
     return "csv"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from backtest.data.importing.bars import read_bars
 from backtest.data.importing.csv_table import CsvTable
 from backtest.data.importing.files import Content, contents_of
+from backtest.data.importing.hdf5_table import hdf5_table
 from backtest.data.importing.journals import import_journals, journals_of
 from backtest.data.importing.names import differences, suggested
 from backtest.data.importing.options import Imported, Options
-from backtest.data.importing.roles import roles_of
-from backtest.data.importing.rows import Rows
-from backtest.data.importing.sheet import Table
+from backtest.data.importing.roles import roles_of, symbol_column
+from backtest.data.importing.rows import SHOWN, Rows
+from backtest.data.importing.sheet import Table, texts_of
 from backtest.data.importing.tables import arrow_table, frame_table, json_table
 from backtest.data.importing.trades import read_trades
 from backtest.data.manifest import Origin
@@ -54,7 +56,8 @@ def import_file(dataset: Dataset, path: Path, options: Options) -> Iterator[Impo
             for made in import_journals(dataset, [path], str(path), options):
                 yield _noted(dataset, made, path.name, content.sha256, options)
         else:
-            made = _import_table(dataset, _table(content), _with_symbol(content, options), Path(content.name).name)
+            table = _table(content)
+            made = _import_table(dataset, table, _with_symbol(table, options), Path(content.name).name)
             yield _noted(dataset, made, Path(content.name).name, content.sha256, options)
 
 
@@ -82,15 +85,29 @@ def import_frame(
 def _table(content: Content) -> Table:
     if content.format == "csv":
         return CsvTable(content)
+    if content.format == "hdf5":
+        return hdf5_table(content)
     return json_table(content) if content.format == "json" else arrow_table(content)
 
 
-def _with_symbol(content: Content, options: Options) -> Options:
+def _with_symbol(table: Table, options: Options) -> Options:
+    """The options with a symbol: where none was given, the one that all rows name in full.
+
+    Raises:
+        ConfigError: there is none, or several.
+    """
     if options.symbol:
         return options
-    hint = suggested(Path(content.name).name).symbol
-    told = f"the file's name suggests --symbol {hint}" if hint else "--symbol BTC/USDT, for instance"
-    raise ConfigError(f"{content.name} does not say whose prices these are: {told}")
+    source, place = table.head.source, symbol_column(table.head)
+    named = [] if place is None else sorted(set(texts_of(table.load([], [place]).arrays[place])))
+    if len(named) == 1 and "/" in named[0]:
+        return replace(options, symbol=named[0])
+    if len(named) > 1:
+        shown = ", ".join(named[:SHOWN])
+        raise ConfigError(f"{source} holds {len(named)} symbols: {shown}; --symbol says which one to take")
+    hint = suggested(Path(source).name).symbol or suggested(f"{''.join(named)}.").symbol
+    told = f"it suggests --symbol {hint}" if hint else "--symbol BTC/USDT, for instance"
+    raise ConfigError(f"{source} does not say in full whose prices these are: {told}")
 
 
 def _import_table(dataset: Dataset, table: Table, options: Options, name: str) -> Imported:

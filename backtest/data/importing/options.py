@@ -11,7 +11,7 @@ from backtest.data.series import Series
 from core.contracts import timeframe_ns
 from core.errors import ConfigError, ContractError
 
-FORMATS = ("auto", "csv", "parquet", "feather", "json", "ndjson")
+FORMATS = ("auto", "csv", "parquet", "feather", "hdf5", "json", "ndjson")
 KINDS = ("auto", "bars", "trades")
 UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 TIME_UNITS = ("auto", *UNITS)
@@ -35,7 +35,7 @@ class Options:
     """What the file does not say, or says in doubt.
 
     Attributes:
-        symbol: ccxt unified symbol; empty for journals, whose lines say it.
+        symbol: ccxt unified symbol; empty where lines or a column say it.
         now_ns: the present, ns UTC: no row may be later than a day behind it.
         timeframe: of bars; empty: from the spacing of their times.
         kind: "bars", "trades", or "auto": from the columns.

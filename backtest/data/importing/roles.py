@@ -105,6 +105,12 @@ def roles_of(head: Head, options: Options) -> Roles:
     return Roles(kind, found, _explained(head, found, why, names))
 
 
+def symbol_column(head: Head) -> int | None:
+    """The place of the column that says whose prices these are."""
+    names = [_normal(name) for name in head.names]
+    return next((names.index(spelling) for spelling in _NAMES["symbol"] if spelling in names), None)
+
+
 def _kind_of(names: list[str]) -> str:
     bars, trades = _find(names, _NAMES), _find(names, _TRADE_NAMES)
     return "trades" if "price" in trades and "close" not in bars else "bars"

@@ -16,7 +16,7 @@ from core.errors import CodecError, DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-_FILES = {"parquet": "Parquet", "feather": "Arrow", "json": "JSON"}
+_FILES = {"parquet": "Parquet", "feather": "Arrow", "hdf5": "HDF5", "json": "JSON"}
 
 
 class ArrowTable:
