@@ -12,6 +12,7 @@ where the journal ends (`core.journal.last_lines`). What has a day in its name i
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from core.contracts.moments import day_of
 from core.errors import JournalError
 from core.journal import NdjsonJournal, sync_folder
 from core.journal_files import dated_name, files_of
+from core.journal_lines import read_lines
 
 MAX_BYTES = 100_000_000
 DAY_NS = 86_400_000_000_000
@@ -47,6 +49,7 @@ class RotatingJournal:
         self._named = False
         self.rotations = 0
         self._file = NdjsonJournal(directory / f"{name}.ndjson")
+        self._take_in(self.path.with_name(self.path.name + ".gz"))
         last = self._file.last_line()
         if last:
             self._begin(last)
@@ -87,21 +90,35 @@ class RotatingJournal:
         except ValueError:
             raise JournalError(f"journal {self.path} holds or gets what is no line: {line[:80]!r}") from None
 
+    def _take_in(self, packed: Path) -> None:
+        """What a person has compressed while nobody wrote it is finished; without a day it would be hidden by its heir.
+
+        Where there are lines beside it, they are the same, and the plain ones count.
+        """
+        if self._file.size or not packed.exists():
+            return
+        for last in deque(read_lines(packed), maxlen=1):
+            self._begin(last)
+            self._date(packed, ".gz")
+
     def _finish(self) -> None:
         """Give the file its day's name; whatever happens in between, every line is in one file."""
-        day = day_of(self._day_end - 1)
         self.sync()
-        parts = [file.part for file in files_of(self._directory, self._name) if file.day == day]
-        finished = self._directory / dated_name(self._name, day, max(parts, default=-1) + 1)
-        try:
-            os.rename(self.path, finished)
-            sync_folder(self._directory)  # the name must not go to another file before this one has its own
-        except OSError as error:
-            raise JournalError(f"journal {self.path} cannot become {finished.name}: {error}") from None
+        self._date(self.path)
         self._file.close()
         self._file = NdjsonJournal(self.path)
         self._named = False
         self.rotations += 1
+
+    def _date(self, path: Path, ending: str = "") -> None:
+        day = day_of(self._day_end - 1)
+        parts = [file.part for file in files_of(self._directory, self._name) if file.day == day]
+        finished = self._directory / (dated_name(self._name, day, max(parts, default=-1) + 1) + ending)
+        try:
+            os.rename(path, finished)
+            sync_folder(self._directory)  # the name must not go to another file before this one has its own
+        except OSError as error:
+            raise JournalError(f"journal {path} cannot become {finished.name}: {error}") from None
 
     def sync(self) -> None:
         """Wait until everything written is on the disk, the name of a new file included.

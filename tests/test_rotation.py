@@ -192,6 +192,32 @@ def test_without_a_line_in_the_file_being_written_the_newest_dated_one_counts(tm
     assert (tmp_path / f"{BARS}.20251001.1.ndjson").exists()
 
 
+@pytest.mark.parametrize("opened_before", [False, True])
+def test_a_journal_that_a_person_has_compressed_goes_on(tmp_path, opened_before):
+    """`gzip fills.BTCUSDT.ndjson` while nothing ran: lines 1 and 2 are not hidden by the file that begins with 3."""
+    packed = tmp_path / f"{BARS}.ndjson.gz"
+    packed.write_bytes(gzip.compress(line(1, SEP_30) + b"\n" + line(2, SEP_30 + 1) + b"\n"))
+    if opened_before:
+        (tmp_path / f"{BARS}.ndjson").touch()
+    journal = RotatingJournal(tmp_path, BARS)
+    journal.write_lines([line(3, SEP_30 + 2)])
+    journal.close()
+    assert [codec.seq_of(raw) for raw in held(tmp_path)] == [1, 2, 3]
+    assert names(tmp_path) == [f"{BARS}.20250930.ndjson.gz", f"{BARS}.ndjson"]
+
+
+def test_a_compressed_copy_of_what_is_being_written_is_left_alone(tmp_path):
+    """`gzip -k`: the same lines twice would be doubled lines."""
+    journal = RotatingJournal(tmp_path, BARS)
+    journal.write_lines([line(1, SEP_30)])
+    journal.close()
+    copy = tmp_path / f"{BARS}.ndjson.gz"
+    copy.write_bytes(gzip.compress(line(1, SEP_30) + b"\n"))
+    RotatingJournal(tmp_path, BARS).close()
+    assert copy.exists()
+    assert held(tmp_path) == [line(1, SEP_30)]
+
+
 # -- a whole system
 
 
