@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -18,7 +17,7 @@ from typing import NamedTuple
 from core.codec import seq_of
 from core.errors import JournalError
 from core.journal_files import JournalFile, files_of, grouped
-from core.journal_lines import read_lines
+from core.journal_lines import LineReader
 
 TAIL_BYTES = 1 << 16
 LOCK_NAME = ".journals.lock"
@@ -162,7 +161,8 @@ def _last_of(files: list[JournalFile]) -> LastLine | None:
 
 def _last_in(file: JournalFile) -> bytes:
     if file.compressed:
-        return next(iter(deque(read_lines(file.path), maxlen=1)), b"")
+        with LineReader(file.path) as reader:
+            return reader.last_line()
     with file.path.open("rb") as opened:
         return _last_line(opened.fileno(), _whole_size(opened.fileno(), opened.seek(0, os.SEEK_END)))
 

@@ -218,6 +218,32 @@ def test_a_compressed_copy_of_what_is_being_written_is_left_alone(tmp_path):
     assert held(tmp_path) == [line(1, SEP_30)]
 
 
+VANISHED = """
+import os, sys
+from pathlib import Path
+from core.journal import last_lines
+folder, gone = Path(sys.argv[1]), []
+
+def move(event, args):
+    if event == "open" and str(args[0]).endswith(".20251002.ndjson.gz") and not gone:
+        gone.append(os.unlink(args[0]))
+
+sys.addaudithook(move)
+print([last.line for last in last_lines(folder)])
+"""
+
+
+def test_a_file_that_is_taken_away_while_the_end_is_looked_for(tmp_path):
+    """Compressed, listed, and moved to an archive before it is opened: the folder is looked at again, nobody fails."""
+    write = {"20251001": line(1, SEP_30 + DAY_NS) + b"\n", "20251002": b""}
+    for day, content in write.items():
+        (tmp_path / f"{BARS}.{day}.ndjson.gz").write_bytes(gzip.compress(content))
+    done = subprocess.run(
+        [sys.executable, "-c", VANISHED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (f"{[line(1, SEP_30 + DAY_NS)]}\n", "")
+
+
 # -- a whole system
 
 
