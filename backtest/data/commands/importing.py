@@ -18,6 +18,7 @@ from time import time_ns
 
 from backtest.data.importing.importer import Imported, Options, import_file
 from backtest.data.importing.options import DATE_ORDERS, FORMATS, KINDS, TIME_UNITS
+from backtest.data.importing.spelling import DECIMALS
 from backtest.data.merging import CONFLICTS
 from backtest.data.store import Dataset, History
 from core import cli
@@ -43,6 +44,7 @@ def add_options(to: argparse.ArgumentParser) -> None:
     add("--time-unit", choices=TIME_UNITS, default="auto", help="of times that are numbers; else by their size")
     add("--timezone", default="UTC", metavar="ZONE", help="of times that name none (default: UTC)")
     add("--date-order", choices=DATE_ORDERS, default="auto", help="of dates such as 1/2/2020")
+    add("--decimal", choices=DECIMALS, default="auto", help="of numbers such as 1,234, which may be 1234 or 1.234")
     add("--asset-class", default="crypto", metavar="CLASS", help="crypto, equity ... (default: crypto)")
     add("--on-conflict", choices=CONFLICTS, default="refuse", help="of rows that differ from those that are there")
     add("--skip-bad", action="store_true", help="leave out rows that are wrong, and say which")
@@ -58,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
         symbol=args.symbol, now_ns=time_ns(), timeframe=args.timeframe, kind=args.kind, format=args.format,
         time_unit=args.time_unit, timezone=args.timezone, date_order=args.date_order,
         columns=tuple(name.strip() for name in args.columns.split(",") if args.columns),
-        asset_class=args.asset_class, conflict=args.on_conflict, skip_bad=args.skip_bad, dry_run=args.dry_run,
+        decimal=args.decimal, asset_class=args.asset_class, conflict=args.on_conflict, skip_bad=args.skip_bad,
+        dry_run=args.dry_run,
     )  # fmt: skip
     every: list[Imported] = []
     for path in args.files:

@@ -15,11 +15,11 @@ import numpy as np
 from backtest.data.importing.files import Content
 from backtest.data.importing.options import Problem
 from backtest.data.importing.sheet import SAMPLE, Head, Sheet
+from backtest.data.importing.spelling import Spelling, spelling_of
 from core.errors import DataError
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*", re.ASCII)
-_COMMA_NUMBER = re.compile(r"\s*[-+]?\d+,\d+\s*", re.ASCII)
 _TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*", re.ASCII)
 
 
@@ -30,12 +30,12 @@ class _Form:
     Attributes:
         delimiter: parts the cells of a line.
         before: lines in front of the first row, the header's included.
-        decimal: parts a number from its fraction.
+        numbers: how they are spelled.
     """
 
     delimiter: str
     before: int
-    decimal: str
+    numbers: Spelling
 
 
 class CsvTable:
@@ -43,14 +43,18 @@ class CsvTable:
 
     format = "csv"
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, decimal: str = "auto") -> None:
         """
+        Args:
+            content: the text.
+            decimal: see `Options`.
+
         Raises:
-            DataError: it has no rows, or no text.
+            DataError: it has no rows, or no text, or its numbers can be read in two ways.
         """
         self._data = content.data
         self._source = content.name
-        self.head, self._form = _look(content)
+        self.head, self._form = _look(content, decimal)
 
     def load(self, numbers: Sequence[int], texts: Sequence[int]) -> Sheet:
         """All rows of some columns; in one go if nothing is odd, else line by line, which finds what it is."""
@@ -59,7 +63,7 @@ class CsvTable:
         try:
             table = self._read(numbers, texts)
         except pa.ArrowInvalid:
-            return self._careful([*numbers, *texts])
+            return self._careful(numbers, texts)
         arrays = {column: table.column(str(column)).combine_chunks() for column in [*numbers, *texts]}
         blank = self._data.count(b"\n") > self._form.before + table.num_rows  # blank lines shift the numbers
         if blank:
@@ -81,7 +85,7 @@ class CsvTable:
             convert_options=arrow_csv.ConvertOptions(
                 column_types=types,
                 include_columns=list(types),
-                decimal_point=self._form.decimal,
+                decimal_point=self._form.numbers.decimal,
                 null_values=[""],
                 strings_can_be_null=True,
             ),
@@ -94,20 +98,19 @@ class CsvTable:
         whole = all(re.fullmatch(r"\s*\d+\s*", cell, re.ASCII) for cell in self.head.cells(column))
         return pa.int64() if whole and max(map(len, self.head.cells(column)), default=0) > 8 else pa.float64()
 
-    def _careful(self, columns: Sequence[int]) -> Sheet:
+    def _careful(self, numbers: Sequence[int], texts: Sequence[int]) -> Sheet:
         import pyarrow as pa
 
-        cells: dict[int, list[str]] = {column: [] for column in columns}
+        cells: dict[int, list[str]] = {column: [] for column in [*numbers, *texts]}
         lines, problems = [], []
         for line, row in self._rows():
             if len(row) != self.head.width:
                 problems.append(Problem(line, f"{len(row)} cells; allowed: {self.head.width}, as in the lines before"))
                 continue
             lines.append(line)
-            for column in columns:
+            for column in cells:
                 cell = row[column].strip()
-                plain = self._form.decimal == "," and _COMMA_NUMBER.fullmatch(cell)
-                cells[column].append(cell.replace(",", ".") if plain else cell)
+                cells[column].append(self._form.numbers.plain(cell) if column in numbers else cell)
         arrays = {column: pa.array(values, pa.string()) for column, values in cells.items()}
         return Sheet(arrays, np.array(lines, np.int64), "line", problems)
 
@@ -120,7 +123,7 @@ class CsvTable:
                 yield reader.line_num, row
 
 
-def _look(content: Content) -> tuple[Head, _Form]:
+def _look(content: Content, decimal: str) -> tuple[Head, _Form]:
     text = content.data[: 1 << 16].decode("utf-8", errors="replace")
     lines = text.splitlines()[: SAMPLE + 20]
     if len(content.data) > 1 << 16:
@@ -135,12 +138,12 @@ def _look(content: Content) -> tuple[Head, _Form]:
     rows = [row for row in parsed[start + named :] if len(row) == width][:SAMPLE]
     if not rows:
         raise DataError(f"{content.name} has no rows behind its header {parsed[start]}")
-    decimal = "," if delimiter != "," and _has_comma_numbers(rows) else "."
-    said = f"CSV with {_DELIMITERS[delimiter]}s" + (", decimal commas" if decimal == "," else "")
+    numbers = spelling_of([cell for row in rows for cell in row], decimal, content.name)
+    said = f"CSV with {_DELIMITERS[delimiter]}s" + numbers.said
     said += f", header in line {start + 1}" if named else ", no header"
-    cells = tuple(tuple(_plain(cell, decimal) for cell in row) for row in rows)
+    cells = tuple(tuple(numbers.plain(cell.strip()) for cell in row) for row in rows)
     names = tuple(name.strip() for name in parsed[start]) if named else ()
-    return Head(content.name, names, width, cells, said), _Form(delimiter, start + named, decimal)
+    return Head(content.name, names, width, cells, said), _Form(delimiter, start + named, numbers)
 
 
 def _delimiter(lines: list[str]) -> str:
@@ -158,12 +161,3 @@ def _delimiter(lines: list[str]) -> str:
 
 def _is_value(cell: str) -> bool:
     return bool(_NUMBER.fullmatch(cell) or _TIME.fullmatch(cell.strip()))
-
-
-def _has_comma_numbers(rows: list[list[str]]) -> bool:
-    return any(_COMMA_NUMBER.fullmatch(cell) for row in rows for cell in row)
-
-
-def _plain(cell: str, decimal: str) -> str:
-    cell = cell.strip()
-    return cell.replace(",", ".") if decimal == "," and _COMMA_NUMBER.fullmatch(cell) else cell

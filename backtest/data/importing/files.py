@@ -75,7 +75,7 @@ def _members(raw: bytes) -> Iterator[tuple[str, bytes]]:
     elif raw[:4] == b"PK\x03\x04":
         with zipfile.ZipFile(BytesIO(raw)) as archive:
             for member in archive.namelist():
-                if not member.endswith("/"):
+                if not member.endswith("/") and not member.startswith("__MACOSX/"):
                     yield member, archive.read(member)
     else:
         yield "", raw

@@ -56,7 +56,7 @@ def import_file(dataset: Dataset, path: Path, options: Options) -> Iterator[Impo
             for made in import_journals(dataset, [path], str(path), options):
                 yield _noted(dataset, made, path.name, content.sha256, options)
         else:
-            table = _table(content)
+            table = _table(content, options)
             made = _import_table(dataset, table, _with_symbol(table, options), Path(content.name).name)
             yield _noted(dataset, made, Path(content.name).name, content.sha256, options)
 
@@ -82,9 +82,9 @@ def import_frame(
     return _noted(dataset, made, "frame", "", chosen)
 
 
-def _table(content: Content) -> Table:
+def _table(content: Content, options: Options) -> Table:
     if content.format == "csv":
-        return CsvTable(content)
+        return CsvTable(content, options.decimal)
     if content.format == "hdf5":
         return hdf5_table(content)
     return json_table(content) if content.format == "json" else arrow_table(content)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from backtest.data.importing.spelling import DECIMALS
 from backtest.data.merging import Added, Conflict
 from backtest.data.series import Series
 from core.contracts import timeframe_ns
@@ -43,6 +44,7 @@ class Options:
         time_unit: of times that are numbers; "auto": from their size.
         timezone: of times that name none.
         date_order: of 1/2/2020: "mdy", "dmy", or "auto": as all rows allow.
+        decimal: of numbers in texts, "." or ","; "auto": as the first rows say.
         columns: what the columns are, in their order, "-" for one to leave out; empty: from their names.
         asset_class: of the symbol.
         conflict: see `backtest.data.store.Dataset.add`.
@@ -58,6 +60,7 @@ class Options:
     time_unit: str = "auto"
     timezone: str = "UTC"
     date_order: str = "auto"
+    decimal: str = "auto"
     columns: tuple[str, ...] = ()
     asset_class: str = "crypto"
     conflict: Conflict = "refuse"
@@ -71,6 +74,7 @@ class Options:
             ("format", FORMATS),
             ("time_unit", TIME_UNITS),
             ("date_order", DATE_ORDERS),
+            ("decimal", DECIMALS),
         ):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")

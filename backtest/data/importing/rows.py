@@ -136,8 +136,9 @@ class Rows:
             DataError: some are wrong and that was not to be passed over; the first are named.
         """
         if self.problems and not self.options.skip_bad:
+            count = len({each.line for each in self.problems})
             raise DataError(
-                f"{self.table.head.source}: {len(self.problems)} rows are wrong, nothing was taken in; "
+                f"{self.table.head.source}: {count} rows are wrong, nothing was taken in; "
                 f"--skip-bad leaves them out:\n  {self._shown()}"
             )
         lines = {problem.line for problem in self.problems}

@@ -37,9 +37,9 @@ def timeframe_of(rows: Rows, ts_ns: Ints, times: str) -> tuple[str, str]:
     usual = int(steps[np.argmax(counts)])
     share = counts.max() / counts.sum()
     found = _name(usual)
-    if asked and int(steps[0]) == timeframe_ns(asked):
+    if asked and int(np.gcd.reduce(steps)) == timeframe_ns(asked):  # rare trades leave holes everywhere
         found, usual = asked, timeframe_ns(asked)
-        share = counts[0] / counts.sum()
+        share = counts[steps == usual].sum() / counts.sum()
     if not found:
         raise DataError(
             f"{source}: bars are {_spelled(usual)} apart, most often, their times read as {times}; "
@@ -59,7 +59,7 @@ def _require_grid(rows: Rows, ts_ns: Ints, timeframe: str) -> None:
         row = int(np.argmax(off))
         raise DataError(
             f"{rows.place(row)}: no bar of {timeframe} begins at {iso(int(ts_ns[row]))}, counted from midnight UTC, as "
-            f"{int(off.sum())} of {len(off)} rows say. The file mixes time frames, or --timezone decides"
+            f"{int(off.sum())} of {len(off)} rows say. The file mixes time frames, or --timeframe or --timezone decides"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,10 @@ def _typed(array: Any, options: Options, place: Place) -> Times:
 
     kind = array.type
     stamps = pc.cast(array, pa.timestamp("ns", tz=getattr(kind, "tz", None)))
+    if getattr(kind, "tz", None):
+        local = pc.cast(pc.local_timestamp(stamps), pa.int64()).to_numpy()
+        if _are_days(local.view("datetime64[ns]"), options):
+            return Times(local, f"days of {kind.tz}")
     values = pc.cast(stamps, pa.int64()).to_numpy()
     said = f"{kind}, " + ("UTC" if getattr(kind, "tz", None) else options.timezone)
     if getattr(kind, "tz", None) or options.timezone == "UTC":
@@ -261,6 +265,11 @@ def _iso_times(array: Any, options: Options, place: Place) -> Times:
     if zoned.any() != zoned.all():
         row = int(np.argmin(zoned == zoned[0]))
         raise DataError(f"{place(row)} is {array[row].as_py()!r}: some times have an offset and some have none")
+    if zoned[0] and options.asset_class != "crypto":
+        days = pc.match_substring_regex(array, r"[ T]00:00(:00(\.0+)?)? ?[+-]\d{2}:?\d{2}$")
+        if pc.all(days).as_py():
+            dates = pc.utf8_slice_codeunits(array, 0, len("2025-05-20"))
+            return Times(_parsed(dates, "ISO8601", replace(options, timezone="UTC"), place), "days, by their dates")
     return Times(
         _parsed(array, "ISO8601", options, place, zoned=bool(zoned[0])),
         "ISO 8601, " + ("with offsets" if zoned[0] else options.timezone),
@@ -283,8 +292,13 @@ def _parsed(array: Any, form: str, options: Options, place: Place, *, zoned: boo
 
 
 def _in_zone(stamps: NDArray[np.datetime64], options: Options, place: Place) -> Ints:
+    """Times of the option's zone, in which an hour of autumn is there twice: their order tells which one is meant."""
     import pandas as pd
 
+    if _are_days(stamps, options):
+        return stamps.view(np.int64)
+    if len(stamps) > 1 and stamps[0] > stamps[-1]:  # newest first
+        return _in_zone(stamps[::-1], options, lambda row: place(len(stamps) - 1 - row))[::-1]
     local = pd.Series(stamps)
     try:
         utc = local.dt.tz_localize(options.timezone, ambiguous="infer").dt.tz_convert("UTC").dt.tz_localize(None)
@@ -292,6 +306,11 @@ def _in_zone(stamps: NDArray[np.datetime64], options: Options, place: Place) -> 
         raise DataError(f"{place(0)} and behind: no time of {options.timezone}: {error}; export in UTC") from None
     values: Ints = utc.to_numpy().astype("datetime64[ns]").view(np.int64)
     return values
+
+
+def _are_days(stamps: NDArray[np.datetime64], options: Options) -> bool:
+    """Whether local times are days of an exchange, which are called by their date wherever it is."""
+    return options.asset_class != "crypto" and bool((stamps.view(np.int64) % _DAY_NS == 0).all())
 
 
 def _when(ns: int) -> str:
