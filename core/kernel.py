@@ -178,7 +178,8 @@ class Kernel:
             return
         seq = codec.seq_of(message[1])
         for instance, runner in tuple(self.runners.items()):
-            for need, now_ns in due(runner.handler, [message]):
+            heard = [message] if topics.covered(runner.inputs, message[0]) else []
+            for need, now_ns in due(runner.handler, heard, seq):
                 event = answer(instance, need, self._history, now_ns, seq)
                 for warm_up in self._number(Produced(instance, [item_of(event)])):
                     yield instance, warm_up

@@ -8,10 +8,11 @@ template of the same kind, with the slash of the symbol left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 from core import contracts as c
@@ -52,9 +53,16 @@ class Topic(Generic[E]):
 
     def of(self, event: E) -> str:
         """Name of the channel that this event goes to."""
-        if "{" not in self.name:
-            return self.name
-        return _FIELD.sub(lambda field: str(getattr(event, field[1])), self.name)
+        return self._named(event)
+
+    @cached_property
+    def _named(self) -> Callable[[E], str]:
+        """Fills in the name; every line that is published goes through it."""
+        fields = _FIELD.findall(self.name)
+        if not fields:
+            return lambda event: self.name
+        filled, values = _FIELD.sub("%s", self.name), attrgetter(*fields)
+        return lambda event: filled % values(event)
 
     @property
     def pattern(self) -> str:

@@ -153,8 +153,11 @@ class HostedStrategy:
         return ()
 
     def _is_old(self, event: Event) -> bool:
-        """Whether a bar was part of its warm-up; one that comes before any warm-up ends the waiting for it."""
-        if not self._wanted or not isinstance(event, OHLCVBar):
+        """Whether a bar was part of its warm-up; one that comes before any warm-up ends the waiting for it.
+
+        Also where it wants none: with other code it may, and what it has seen by then must not come again.
+        """
+        if not isinstance(event, OHLCVBar):
             return False
         return event.ts_open <= self.warmed.setdefault(topics.MD_OHLCV.of(event), -1)
 

@@ -147,7 +147,7 @@ def test_the_first_bar_finds_an_average_of_the_past():
     past = Past(*(bar(minute, float(minute)) for minute in (1, 2, 3)))
     _, published = run([entry()], past, [bar(4, 7.0)])
     assert quantities(published) == [4.0]
-    assert past.asked == [(BTC, "1m", 4 * MINUTE, 3)]  # what had ended when that bar opened
+    assert past.asked == [(BTC, "1m", 5 * MINUTE - 1, 3)]  # what had ended before that bar did
 
 
 def test_without_a_past_the_average_begins_with_the_session():
@@ -203,7 +203,7 @@ def test_two_strategies_share_what_one_of_them_wants_most():
     past = Past(*(bar(minute, float(minute)) for minute in range(1, 6)))
     long = {**entry(Mean, length=5), "id": "long"}
     _, published = run([entry(), long], past, [bar(6, 6.0)])
-    assert past.asked == [(BTC, "1m", 6 * MINUTE, 5)]
+    assert past.asked == [(BTC, "1m", 7 * MINUTE - 1, 5)]
     assert quantities(published) == [(4 + 5 + 6) / 3, (2 + 3 + 4 + 5 + 6) / 5]
 
 
@@ -233,7 +233,7 @@ def test_a_restart_does_not_warm_up_again():
     again = SERVICE.build(content(entry()))
     again.restore(codec.decode_json(codec.encode_state(first.snapshot())))
     line = codec.line_of(codec.Header(9, 9, 0, "x", 0, 9, 9, "OHLCVBar", 1, 1, 0), codec.encode(bar(5, 5.0)))
-    assert list(due(again, [("md.ohlcv.1m.BTC/USDT", line)])) == []
+    assert list(due(again, [("md.ohlcv.1m.BTC/USDT", line)], 1)) == []
     assert again.snapshot() == first.snapshot()
 
 

@@ -91,7 +91,7 @@ class WarmUpWatch:
     async def observe(self, before_seq: int, coming: Sequence[Message]) -> Event | None:
         """The bars of the next series that is wanted and whose market shows itself in what is coming."""
         runner = self._runner()
-        for need, now_ns in due(runner.handler, coming):
+        for need, now_ns in due(runner.handler, coming, before_seq):
             try:
                 return await asyncio.to_thread(answer, runner.instance, need, self._history, now_ns, before_seq)
             except Exception:  # a source may be anybody's; no strategy waits for ever for a broken file
