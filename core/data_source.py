@@ -7,11 +7,21 @@ are half open, `[start_ns, end_ns)`, ns UTC.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from core.contracts import BookEvent, CorporateAction, OHLCVBar, TickerEvent, TradeEvent
+from core.topics import MD_ACTIONS, MD_BOOK, MD_OHLCV, MD_TICKER, MD_TRADES, Topic
 
 Kind = Literal["bars", "trades", "books", "tickers", "actions"]
+
+TOPICS: dict[Kind, Topic[Any]] = {
+    "bars": MD_OHLCV,
+    "trades": MD_TRADES,
+    "books": MD_BOOK,
+    "tickers": MD_TICKER,
+    "actions": MD_ACTIONS,
+}
+"""Where each kind of market data is published, and which journals hold it."""
 
 
 class Series(NamedTuple):

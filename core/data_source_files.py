@@ -6,17 +6,15 @@ import glob
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from core import codec
 from core.config_errors import did_you_mean
 from core.contracts import BookEvent, CorporateAction, OHLCVBar, TickerEvent, TradeEvent
 from core.contracts.instrument import file_symbol
-from core.data_source import Kind, Series
+from core.data_source import TOPICS, Kind, Series
 from core.errors import CodecError, ConfigError
 from core.journal_reader import JournalReader
 from core.market.union import first_of, united_actions, united_bars, united_trades
-from core.topics import MD_ACTIONS, MD_BOOK, MD_OHLCV, MD_TICKER, MD_TRADES, Topic
 
 
 class JournalSource:
@@ -61,14 +59,6 @@ MANIFEST = "dataset.json"
 
 MADE_UP = "synthetic"
 """The venue of a dataset whose market never was."""
-
-_TOPICS: dict[Kind, Topic[Any]] = {
-    "bars": MD_OHLCV,
-    "trades": MD_TRADES,
-    "books": MD_BOOK,
-    "tickers": MD_TICKER,
-    "actions": MD_ACTIONS,
-}
 
 
 class DatasetsSource:
@@ -125,7 +115,7 @@ class DatasetsSource:
         Raises:
             ConfigError: several have it, and nobody has said which is meant.
         """
-        topic = _TOPICS[kind]
+        topic = TOPICS[kind]
         pattern = topic.journal.format(timeframe="*", symbol=glob.escape(file_symbol(symbol))) + ".*"
         found = {name: each for name, each in self.datasets.items() if any(each.folder.glob(pattern))}
         if self._named is None and len(found) > 1:

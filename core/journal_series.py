@@ -8,23 +8,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from core import topics
 from core.codec_lines import Key, events_of, keys_of, time_of
 from core.contracts.times import FOREVER
-from core.data_source import Kind, Series
+from core.data_source import TOPICS, Kind, Series
 from core.errors import CodecError, JournalError
 from core.journal_lines import LineReader
 from core.journal_query import Query, files_for
 from core.journal_spans import Ends, Found, Span, close, opened
 from core.topics import Topic
-
-_KINDS: dict[Kind, Topic[Any]] = {
-    "bars": topics.MD_OHLCV,
-    "trades": topics.MD_TRADES,
-    "books": topics.MD_BOOK,
-    "tickers": topics.MD_TICKER,
-    "actions": topics.MD_ACTIONS,
-}
 
 
 def series_of(path: Path, ends: Ends) -> list[Series]:
@@ -37,7 +28,7 @@ def series_of(path: Path, ends: Ends) -> list[Series]:
     Raises:
         JournalError: a file cannot be read, or is not what its name says.
     """
-    return sorted(series for kind, topic in _KINDS.items() for series in _of_kind(path, kind, topic, ends))
+    return sorted(series for kind, topic in TOPICS.items() for series in _of_kind(path, kind, topic, ends))
 
 
 def _of_kind(path: Path, kind: Kind, topic: Topic[Any], ends: Ends) -> Iterator[Series]:
@@ -93,6 +84,6 @@ def _all(span: Span, kind: Kind) -> Iterator[Key]:
 
 def _keys(file: LineReader, lines: bytes, kind: Kind, where: str) -> list[Key]:
     try:
-        return keys_of(lines + b"\n", _KINDS[kind].event)
+        return keys_of(lines + b"\n", TOPICS[kind].event)
     except CodecError as error:
         raise JournalError(f"{file.path}, {where}: {error}") from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,13 @@ import pytest
 from backtest.data.cache import cache_info
 from backtest.data.columns import BarColumns
 from backtest.data.lines import bar_lines, trade_lines
-from backtest.data.main import main
+from backtest.data.main import COMMANDS, main
 from backtest.data.manifest import Origin
 from backtest.data.resample import resample
 from backtest.data.store import Dataset
 from backtest.data.trades import TradeColumns
 from core import codec
-from core.contracts import FillEvent
+from core.contracts import BookEvent, FillEvent, TickerEvent
 from core.contracts.moments import iso, moment
 from tests.bar_series import MINUTE, START, calm, changed
 
@@ -114,6 +116,47 @@ def test_list_shows_what_this_system_has_recorded(desk):
     desk.record("ohlcv.1m.ATOMUSDT.ndjson", bar_lines(calm(30, symbol="ATOM/USDT")))
     _, listed = desk.json("list", "--dataset", "recorded")
     assert [(each["dataset"], each["symbol"], each["rows"]) for each in listed] == [("recorded", "ATOM/USDT", 30)]
+
+
+def test_recorded_books_and_tickers(desk):
+    """They are listed with first, last and rows; info and raw show them, the venue's time counting before receipt."""
+    books = [
+        BookEvent("BTC/USDT", ((99.0, 1.0),), ((101.0, 2.0),), last_update_id=7, ts_exchange_ns=START),
+        BookEvent("BTC/USDT", (), ((101.0, 0.0),), kind="delta", last_update_id=8, ts_recv_ns=START + MINUTE),
+    ]
+    ticker = TickerEvent("BTC/USDT", None, 99.0, 101.0, ts_exchange_ns=START + 5, ts_recv_ns=START + 2 * MINUTE)
+    lines = [codec.encode(book) + b"\n" for book in books]
+    desk.record("md.book.BTCUSDT.ndjson", b"".join(lines))
+    desk.record("md.ticker.BTCUSDT.20260101.ndjson", codec.encode(ticker) + b"\n")
+    _, listed = desk.json("list", "--dataset", "recorded")
+    assert [(each["kind"], each["rows"], each["first_ns"] - START, each["last_ns"] - START) for each in listed] == [
+        ("books", 2, 0, MINUTE), ("tickers", 1, 5, 5),
+    ]  # fmt: skip
+    assert desk.json("info", "--dataset", "recorded", "--kind", "books")[1]["rows"] == 2
+    one = ("raw", "--dataset", "recorded", "--kind", "books", "--start", "2025-01-01T00:00:30Z")
+    assert desk.type(*one)[1] == lines[1].decode()
+    shown = desk.type("raw", "--dataset", "recorded", "--kind", "books", "--table")[1].splitlines()
+    assert shown[1].split() == ["2025-01-01T00:00:00Z", "snapshot", "0", "7", "1", "levels", "1", "levels"]
+
+
+def test_two_symbols_in_one_file_are_both_listed(desk):
+    """A/BUSD and AB/USD share a file name: what was recorded of both stands in one journal."""
+    both = bar_lines(calm(3, symbol="A/BUSD")) + bar_lines(calm(4, symbol="AB/USD"))
+    desk.record("ohlcv.1m.ABUSD.ndjson", both)
+    _, listed = desk.json("list", "--dataset", "recorded")
+    assert [(each["symbol"], each["rows"]) for each in listed] == [("A/BUSD", 3), ("AB/USD", 4)]
+
+
+def test_options_are_called_the_same_everywhere():
+    """Helps begin with a verb; --on-conflict, --json and the way to a folder have one name in all commands."""
+    for name in COMMANDS:
+        module = import_module(f"backtest.data.commands.{name}")
+        parser = argparse.ArgumentParser()
+        module.add_options(parser)
+        known = {option for action in parser._actions for option in action.option_strings}
+        assert module.__doc__[0].isupper(), name
+        assert not known & {"--conflict", "--from"}, name
+        assert "--json" in known or name in ("raw", "actions"), name  # lines are JSON; list has it
 
 
 def test_list_of_nothing(tmp_path, capsys):

@@ -89,6 +89,29 @@ def test_only_what_changed_is_read_again(folder):
         read(folder)
 
 
+def test_a_change_within_one_tick_of_the_clock_is_seen(tmp_path):
+    """A file is written, read, and written over at once with as many bytes: the next one who reads sees the change."""
+    path = tmp_path / f"{NAME}.20250520.ndjson"
+    for base in range(100, 160, 2):
+        put(path, ten(0, base=float(base)))
+        assert read(tmp_path).open[0] == base
+        put(path, ten(0, base=base + 1.0))
+        assert read(tmp_path).open[0] == base + 1
+
+
+def test_another_file_of_the_same_size_and_time_is_seen(tmp_path):
+    """As a copy that keeps times brings it."""
+    path = tmp_path / f"{NAME}.20250520.ndjson"
+    put(path, ten(0))
+    assert read(tmp_path).open[0] == 100.0
+    stat = path.stat()
+    put(tmp_path / "new", ten(0, base=101.0))
+    os.utime(tmp_path / "new", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    (tmp_path / "new").replace(path)
+    assert path.stat().st_size == stat.st_size
+    assert read(tmp_path).open[0] == 101.0
+
+
 def test_new_and_missing_files_count(folder):
     """A fourth day comes, the first goes."""
     read(folder)
@@ -127,7 +150,7 @@ DAMAGE = {
     "emptied": lambda data: b"",
     "of something else": lambda data: b"not Arrow at all" * 100,
     "with a broken end": lambda data: data[:-10] + bytes(10),
-    "of an older format": lambda data: data.replace(b'"format":1', b'"format":0'),
+    "of an older format": lambda data: data.replace(b'"format":2', b'"format":1'),
     "of another series": lambda data: data.replace(b'"symbol":"BTC/USDT"', b'"symbol":"ETH/USDT"'),
     "with a first time that is not its first": lambda data: data.replace(b'"first_ns":17', b'"first_ns":16'),
 }

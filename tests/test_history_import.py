@@ -25,7 +25,7 @@ from backtest.data.importing.names import suggested
 from backtest.data.lines import bar_lines, trade_lines
 from backtest.data.main import main
 from backtest.data.merging import Added
-from backtest.data.series import Series
+from backtest.data.series import SeriesName
 from backtest.data.store import Dataset
 from backtest.data.trades import TradeColumns
 from core.contracts import TradeEvent
@@ -196,7 +196,7 @@ def test_frames_give_the_same_bars(dataset, make):
     before = given_frame.copy() if isinstance(given_frame, pd.DataFrame) else None
     made = import_frame(dataset, given_frame, "BTC/USDT", now_ns=NOW)
     assert rows_of(dataset) == THREE
-    assert made.series == Series("bars", "BTC/USDT", "1m")
+    assert made.series == SeriesName("bars", "BTC/USDT", "1m")
     if before is not None:
         pd.testing.assert_frame_equal(given_frame, before)
 
@@ -412,8 +412,8 @@ def test_journals_are_taken_in_by_what_their_lines_say(tmp_path, dataset):
     (folder / "app.ndjson").write_bytes(b"{}\n")
     made = list(import_file(dataset, folder, replace(OPTIONS, symbol="")))
     assert {(each.series, each.rows) for each in made} == {
-        (Series("bars", "BTC/USDT", "1m"), 1443), (Series("bars", "ETH/USDT", "5m"), 2),
-        (Series("trades", "BTC/USDT"), 1),
+        (SeriesName("bars", "BTC/USDT", "1m"), 1443), (SeriesName("bars", "ETH/USDT", "5m"), 2),
+        (SeriesName("trades", "BTC/USDT"), 1),
     }  # fmt: skip
     assert len(dataset.bars("BTC/USDT", "1m")) == 1443
     other = Dataset(tmp_path / "other")

@@ -38,7 +38,7 @@ def test_bars_come_back_as_they_were_added(dataset):
     assert added == Added(new=4320, same=0, replaced=0, kept=0, files=3)
     assert sorted(contents(dataset.folder)) == [f"ohlcv.1m.BTCUSDT.202505{day}.ndjson.gz" for day in (20, 21, 22)]
     assert dataset.bars("BTC/USDT", "1m").equals(bars(3 * 1440))
-    assert dataset.series() == [Series("bars", "BTC/USDT", "1m")]
+    assert dataset.series() == [Series("bars", "BTC/USDT", "1m", START, START + 4319 * MINUTE)]
 
 
 def test_the_range_is_half_open(dataset):

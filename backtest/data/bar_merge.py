@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backtest.data.columns import ARRAYS, DEFAULTS, PRICES, BarColumns
 from backtest.data.merging import Conflict, Decided, Matched, decide, same_values, spelled
 from backtest.data.parsing import Arrays, shown
-from backtest.data.series import Series
+from backtest.data.series import SeriesName
 from core.contracts.moments import iso
 from core.errors import JournalError
 
@@ -55,7 +55,7 @@ def joined(parts: Sequence[Arrays]) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts]) for name in ARRAYS}
 
 
-def in_order(series: Series, arrays: Arrays) -> Arrays:
+def in_order(series: SeriesName, arrays: Arrays) -> Arrays:
     """Rising by time; what several files say alike is there once.
 
     Raises:

@@ -1,20 +1,21 @@
 """Bars of journals as columns, from an Arrow file beside them that makes and repairs itself.
 
 The journals are the truth. `<folder>/.cache/` holds what their finished files said when they were last read; a file
-that has changed since, by name, size or time of change, is read again, the rest is taken over. The file that is being
-written is always read. Everything in `.cache/` may be deleted at any time.
+that is another one since, by name, number, size or time of change, is read again, the rest is taken over. The file that
+is being written is always read. Everything in `.cache/` may be deleted at any time.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from backtest.data.bar_merge import in_order, joined
-from backtest.data.cache_file import FOLDER, Cached, CacheFile, Source
+from backtest.data.cache_file import FOLDER, Cached, CacheFile, Seen, Source
 from backtest.data.columns import BarColumns
 from backtest.data.parsing import Arrays, FileBars, file_bars
-from backtest.data.series import BARS, Series
+from backtest.data.series import BARS, SeriesName
 from backtest.data.series_files import FOREVER
 from core.contracts import timeframe_ns
 from core.errors import JournalError
@@ -24,6 +25,9 @@ __all__ = ["CacheInfo", "cache_info", "cached_bars", "drop_cache"]
 
 _TRIES = 20
 """How often a folder is listed again because its files were rotated or compressed meanwhile."""
+
+_TICK_NS = 20_000_000
+"""Longer than the ticks in which Linux counts the times of files, which are 1 to 10 ms, ns."""
 
 
 def cached_bars(
@@ -46,7 +50,7 @@ def cached_bars(
         JournalError: a file is broken, named with its line; or two files say different things of one moment.
     """
     timeframe_ns(timeframe)
-    series = Series(BARS, symbol, timeframe)
+    series = SeriesName(BARS, symbol, timeframe)
     for _ in range(_TRIES):
         files = files_of(folder, series.journal)
         try:
@@ -122,7 +126,7 @@ def _info(folder: Path, path: Path) -> CacheInfo:
     )  # fmt: skip
 
 
-def _finished(folder: Path, series: Series, files: list[JournalFile]) -> Cached:
+def _finished(folder: Path, series: SeriesName, files: list[JournalFile]) -> Cached:
     """The finished files' bars, file by file; from the cache as far as it is right, which it is afterwards.
 
     Raises:
@@ -131,20 +135,20 @@ def _finished(folder: Path, series: Series, files: list[JournalFile]) -> Cached:
     """
     store = CacheFile(folder, series)
     old = store.read()
-    seen = [_stat(file) for file in files]
+    seen = _settled(files)
     if old is not None and [source.seen for source in old.sources] == seen:
         return old
     known = dict(old.parts()) if old is not None else {}
     sources: list[Source] = []
     parts: list[Arrays] = []
-    for file, (name, size, changed_ns) in zip(files, seen, strict=True):
-        if old is not None and (name, size, changed_ns) in known:
-            source, rows = known[name, size, changed_ns]
-            part = {each: array[rows] for each, array in old.arrays.items()}
+    for file, each in zip(files, seen, strict=True):
+        if old is not None and each in known:
+            source, rows = known[each]
+            part = {name: array[rows] for name, array in old.arrays.items()}
         else:
             read = file_bars(file.path, series.symbol, series.timeframe)
             part = read.arrays
-            source = Source(name, size, changed_ns, len(part["ts_open"]), read.asset_class, read.currency)
+            source = Source(*each, len(part["ts_open"]), read.asset_class, read.currency)
         sources.append(source)
         parts.append(part)
     made = Cached(series, tuple(sources), joined(parts))
@@ -153,13 +157,29 @@ def _finished(folder: Path, series: Series, files: list[JournalFile]) -> Cached:
     return made
 
 
-def _stat(file: JournalFile) -> tuple[str, int, int]:
+def _stat(file: JournalFile) -> Seen:
     """Raises FileNotFoundError: the file has gone."""
     stat = file.path.stat()
-    return file.path.name, stat.st_size, stat.st_mtime_ns
+    return file.path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _columns(series: Series, cached: Cached, live: list[FileBars]) -> BarColumns:
+def _settled(files: list[JournalFile]) -> list[Seen]:
+    """What tells the files from changed ones, at a time when a further change would show in it.
+
+    A file system counts time in ticks: a file that was changed within this one may be changed again without a trace.
+
+    Raises:
+        FileNotFoundError: a file has gone.
+    """
+    seen = [_stat(file) for file in files]
+    age_ns = time.time_ns() - max((changed_ns for *_, changed_ns in seen), default=0)
+    if 0 <= age_ns < _TICK_NS:
+        time.sleep((_TICK_NS - age_ns) / 1e9)
+        seen = [_stat(file) for file in files]
+    return seen
+
+
+def _columns(series: SeriesName, cached: Cached, live: list[FileBars]) -> BarColumns:
     arrays = cached.arrays
     if any(len(read.arrays["ts_open"]) for read in live):
         arrays = joined([arrays, *(read.arrays for read in live)])

@@ -17,20 +17,21 @@ from numpy.typing import NDArray
 
 from backtest.data.columns import ARRAYS, DEFAULTS, DTYPES, PRICES
 from backtest.data.parsing import Arrays
-from backtest.data.series import Series
+from backtest.data.series import SeriesName
 from core import codec
 from core.errors import ContractError
 
 FOLDER = ".cache"
 
 _KEY = b"njord"
-_FORMAT = 1
+_FORMAT = 2
 """Of the file; one of another number is made anew."""
 
 _NEEDED = ("ts_open", *PRICES)
 """Columns that are in the file whatever they hold; another one that is its default throughout is not."""
 
-_Seen = tuple[str, int, int]
+Seen = tuple[str, int, int, int]
+"""Name, number in its file system, size and time of change of a file: what tells that it is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Source:
 
     Attributes:
         name: of the file.
+        number: that it has in its file system; a file that takes another one's place has another.
         size: bytes.
         changed_ns: its time of change.
         rows: how many bars it held.
@@ -47,6 +49,7 @@ class Source:
     """
 
     name: str
+    number: int
     size: int
     changed_ns: int
     rows: int
@@ -54,9 +57,9 @@ class Source:
     currency: str
 
     @property
-    def seen(self) -> _Seen:
+    def seen(self) -> Seen:
         """What tells that a file is the same."""
-        return self.name, self.size, self.changed_ns
+        return self.name, self.number, self.size, self.changed_ns
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Cached:
         arrays: by column name, of one length.
     """
 
-    series: Series
+    series: SeriesName
     sources: tuple[Source, ...]
     arrays: Arrays
 
@@ -81,7 +84,7 @@ class Cached:
         inner = edges[(edges > 0) & (edges < len(opens))]
         return bool((opens[inner] > opens[inner - 1]).all())
 
-    def parts(self) -> Iterator[tuple[_Seen, tuple[Source, slice]]]:
+    def parts(self) -> Iterator[tuple[Seen, tuple[Source, slice]]]:
         """Each file with its rows."""
         start = 0
         for source in self.sources:
@@ -102,7 +105,7 @@ class _Meta:
 class CacheFile:
     """The cache of one series."""
 
-    def __init__(self, folder: Path, series: Series) -> None:
+    def __init__(self, folder: Path, series: SeriesName) -> None:
         """
         Args:
             folder: holds the journals.
@@ -110,7 +113,7 @@ class CacheFile:
         """
         mark = sha256(series.symbol.encode()).hexdigest()[:8]
         self._path = folder / FOLDER / f"{series.journal}.{mark}.arrow"
-        self._series: Series | None = series
+        self._series: SeriesName | None = series
 
     @classmethod
     def at(cls, path: Path) -> Self:
@@ -154,7 +157,7 @@ class CacheFile:
 
     def _checked(self, meta: _Meta, batch: Any) -> Cached | None:
         """None if the parts do not fit each other."""
-        series = Series("bars", meta.symbol, meta.timeframe)
+        series = SeriesName("bars", meta.symbol, meta.timeframe)
         size = sum(source.rows for source in meta.sources)
         arrays: Arrays = {name: _column(batch, name, size) for name in ARRAYS}
         opens = arrays["ts_open"]

@@ -14,7 +14,10 @@ from backtest.data.coverage import coverage, span_of
 from backtest.data.selection import Chosen
 from backtest.data.series import BARS, TRADES
 from backtest.data.table import counted
+from core.contracts.times import FOREVER
+from core.data_source import TOPICS
 from core.journal_files import JournalFile, files_of
+from core.journal_reader import JournalReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Overview:
     Attributes:
         dataset: where it is.
         symbol: ccxt unified symbol.
-        kind: "bars", "trades" or "actions".
+        kind: "bars", "trades", "books", "tickers" or "actions".
         timeframe: of bars; empty otherwise.
         rows: how many.
         first_ns: time of the first, ns UTC; 0 without any.
@@ -67,8 +70,7 @@ def overview(of: Chosen) -> Overview:
         trades = data.trades(series.symbol)
         rows, times = len(trades), [int(ts) for ts in trades.ts[[0, -1]]] if len(trades) else []
     else:
-        times = [action.ts_effective_ns for action in data.actions(series.symbol)]
-        rows = len(times)
+        rows, times = _counted(of)
     files = files_of(of.place.folder, series.journal)
     return Overview(
         of.place.name,
@@ -84,6 +86,15 @@ def overview(of: Chosen) -> Overview:
         sum(file.compressed for file in files),
         size_of(files),
     )
+
+
+def _counted(of: Chosen) -> tuple[int, list[int]]:
+    """How many lines there are of what no columns are made of, and the times of the first and the last."""
+    count, first_ns, last_ns = 0, FOREVER, 0
+    reader = JournalReader(of.place.folder)
+    for record in reader.records(TOPICS[of.series.kind], symbol=of.series.symbol):
+        count, first_ns, last_ns = count + 1, min(first_ns, record.ts_ns), max(last_ns, record.ts_ns)
+    return count, [first_ns, last_ns] if count else []
 
 
 def size_of(files: list[JournalFile]) -> int:

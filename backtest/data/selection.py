@@ -11,13 +11,14 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from backtest.data.columns import BarColumns
-from backtest.data.series import ACTIONS, BARS, TRADES, Series
+from backtest.data.series import BARS, SeriesName
 from backtest.data.store import FOREVER, Dataset, History
-from core import cli, topics
+from core import cli
 from core.config_errors import did_you_mean
 from core.contracts import timeframe_ns
 from core.contracts.instrument import file_symbol
 from core.contracts.moments import iso, moment, period
+from core.data_source import TOPICS, Kind
 from core.data_source_loading import load_sources
 from core.data_source_search import download_command
 from core.errors import ConfigError, ContractError, DataError
@@ -65,7 +66,7 @@ class Chosen:
     """A series and where it is."""
 
     place: Place
-    series: Series
+    series: SeriesName
 
     def __str__(self) -> str:
         return f"{self.series} in {self.place.name!r}"
@@ -78,7 +79,7 @@ def add_places(to: argparse.ArgumentParser) -> None:
     where.add_argument("--folder", metavar="DIR", type=Path, help="any folder of journals instead of a dataset")
 
 
-def add_series(to: argparse.ArgumentParser, kinds: Sequence[str] = (BARS,), *, sources: bool = False) -> None:
+def add_series(to: argparse.ArgumentParser, kinds: Sequence[Kind] = (BARS,), *, sources: bool = False) -> None:
     """Options that name a series, and where it is: with `sources` also one that only the configuration knows."""
     add_places(to)
     if sources:
@@ -139,7 +140,7 @@ def all_of(places: Iterable[Place]) -> list[Chosen]:
     Raises:
         JournalError: a file cannot be read.
     """
-    return [Chosen(place, series) for place in places for series in place.data.series()]
+    return [Chosen(place, SeriesName(*each[:3])) for place in places for each in place.data.series()]
 
 
 def chosen(args: argparse.Namespace, *, or_shorter: bool = False) -> list[Chosen]:
@@ -154,7 +155,7 @@ def chosen(args: argparse.Namespace, *, or_shorter: bool = False) -> list[Chosen
         DataError: there is no such series; says where was looked, what is nearest, and the command that fetches it.
         JournalError: a file cannot be read.
     """
-    kind = getattr(args, "kind", BARS)
+    kind: Kind = getattr(args, "kind", BARS)
     places = places_of(args)
     there = [each for each in all_of(places) if each.series.kind == kind]
     symbol = _spelled(args.symbol, there) if args.symbol else None
@@ -206,7 +207,7 @@ def the_one(args: argparse.Namespace, found: Sequence[Chosen]) -> Chosen:
     return found[0]
 
 
-def _fits(series: Series, symbol: str | None, timeframe: str | None) -> bool:
+def _fits(series: SeriesName, symbol: str | None, timeframe: str | None) -> bool:
     return symbol in (None, series.symbol) and (timeframe in (None, series.timeframe) or not series.timeframe)
 
 
@@ -242,7 +243,7 @@ def _letters(symbol: str) -> str:
     return re.sub(r"[^0-9a-z]", "", symbol.lower())
 
 
-def _not_there(args: argparse.Namespace, kind: str, places: Sequence[Place], there: Sequence[Chosen]) -> str:
+def _not_there(args: argparse.Namespace, kind: Kind, places: Sequence[Place], there: Sequence[Chosen]) -> str:
     """Where was looked, what is nearest, and the command that fetches what is missing."""
     wanted = " ".join(word for word in (args.timeframe, kind) if word)
     lines = [f"no {wanted}{f' of {args.symbol}' * bool(args.symbol)}"]
@@ -257,16 +258,9 @@ def _not_there(args: argparse.Namespace, kind: str, places: Sequence[Place], the
     return "\n".join(lines)
 
 
-def _pattern(kind: str, symbol: str | None, timeframe: str | None) -> str:
+def _pattern(kind: Kind, symbol: str | None, timeframe: str | None) -> str:
     name = file_symbol(symbol) if symbol else "*"
-    return _JOURNALS[kind].format(symbol=name, timeframe=timeframe or "*") + ".*"
-
-
-_JOURNALS = {
-    BARS: topics.MD_OHLCV.journal,
-    TRADES: topics.MD_TRADES.journal,
-    ACTIONS: topics.MD_ACTIONS.journal,
-}
+    return TOPICS[kind].journal.format(symbol=name, timeframe=timeframe or "*") + ".*"
 
 
 def _near(symbol: str | None, there: Sequence[Chosen]) -> list[Chosen]:

@@ -1,42 +1,43 @@
-"""What a folder of journals holds of the market: which symbols, and bars of which length."""
+"""What a series of market data is called, and the journal that holds it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from core.codec import decode_rows
 from core.contracts import quote_of
 from core.contracts.instrument import file_symbol
+from core.data_source import TOPICS, Kind
 from core.errors import ContractError, JournalError
-from core.journal_files import JournalFile, journals_in
+from core.journal_files import JournalFile
 from core.journal_lines import read_lines
-from core.topics import MD_ACTIONS, MD_OHLCV, MD_TRADES, Topic, undated
+from core.topics import undated
 
-BARS = "bars"
-TRADES = "trades"
-ACTIONS = "actions"
+BARS: Kind = "bars"
+TRADES: Kind = "trades"
+BOOKS: Kind = "books"
+TICKERS: Kind = "tickers"
+ACTIONS: Kind = "actions"
+KINDS: tuple[Kind, ...] = (BARS, TRADES, BOOKS, TICKERS, ACTIONS)
 
-_TOPICS: dict[str, Topic[Any]] = {BARS: MD_OHLCV, TRADES: MD_TRADES, ACTIONS: MD_ACTIONS}
 
-
-class Series(NamedTuple):
-    """Records of one kind and symbol.
+class SeriesName(NamedTuple):
+    """Records of one kind and symbol; `core.data_source.Series` says from when to when as well.
 
     Attributes:
-        kind: "bars", "trades" or "actions".
+        kind: "bars", "trades", "books", "tickers" or "actions".
         symbol: ccxt unified symbol.
         timeframe: of bars; empty for the rest.
     """
 
-    kind: str
+    kind: Kind
     symbol: str
     timeframe: str = ""
 
     @property
     def journal(self) -> str:
         """Name of the journal that holds it, without day and ending; two symbols may share one."""
-        name = _TOPICS[self.kind].journal.format(timeframe=self.timeframe, symbol=file_symbol(self.symbol))
+        name = TOPICS[self.kind].journal.format(timeframe=self.timeframe, symbol=file_symbol(self.symbol))
         return undated(name)
 
     @property
@@ -48,21 +49,7 @@ class Series(NamedTuple):
         return f"{self.timeframe or self.kind} of {self.symbol}"
 
 
-def series_in(folder: Path) -> list[Series]:
-    """The series of a folder by kind, symbol and timeframe; the first line of a journal says whose it is.
-
-    Raises:
-        JournalError: a file cannot be read, or does not hold what its name says.
-    """
-    found: set[Series] = set()
-    for journal, files in journals_in(folder).items():
-        for kind, topic in _TOPICS.items():
-            if journal.startswith(topic.journal.partition("{")[0]) and (named := named_in(kind, files)):
-                found.add(named)
-    return sorted(found)
-
-
-def named_in(kind: str, files: list[JournalFile]) -> Series | None:
+def named_in(kind: Kind, files: list[JournalFile]) -> SeriesName | None:
     """The series of the first line of a journal; None for one without lines.
 
     Raises:
@@ -71,8 +58,8 @@ def named_in(kind: str, files: list[JournalFile]) -> Series | None:
     for file in files:
         if line := next(read_lines(file.path), b""):
             try:
-                row = decode_rows(line, _TOPICS[kind].event)[0]
+                row = decode_rows(line, TOPICS[kind].event)[0]
             except ContractError as error:
                 raise JournalError(f"{file.path}, line 1: {error}") from None
-            return Series(kind, row.symbol, getattr(row, "timeframe", ""))
+            return SeriesName(kind, row.symbol, getattr(row, "timeframe", ""))
     return None

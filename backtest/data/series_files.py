@@ -16,7 +16,7 @@ from backtest.data.columns import BarColumns, Ints
 from backtest.data.day_files import remove, write_compressed
 from backtest.data.lines import bar_lines, trade_lines
 from backtest.data.parsing import Arrays, file_bars, file_trades, trades_of
-from backtest.data.series import ACTIONS, BARS, Series, named_in
+from backtest.data.series import ACTIONS, BARS, SeriesName, named_in
 from backtest.data.trades import TRADE_ARRAYS, TradeColumns
 from core.codec import has_header
 from core.contracts import timeframe_ns
@@ -39,7 +39,7 @@ class SeriesFiles:
     The day or year that a file is for is its period, and is called by its first day, counted from 1970.
     """
 
-    def __init__(self, folder: Path, series: Series) -> None:
+    def __init__(self, folder: Path, series: SeriesName) -> None:
         self._folder = folder
         self._series = series
         self._unit = "Y" if series.kind == BARS and timeframe_ns(series.timeframe) >= LONG_NS else "D"

@@ -25,16 +25,18 @@ from backtest.data.day_files import only_writer, write_whole
 from backtest.data.manifest import Manifest, Origin
 from backtest.data.merging import NOTHING, Added, Conflict
 from backtest.data.parsing import bad_bars, shown
-from backtest.data.series import ACTIONS, BARS, TRADES, Series, series_in
+from backtest.data.series import ACTIONS, BARS, TRADES, SeriesName
 from backtest.data.series_files import FOREVER, SeriesFiles
 from backtest.data.trade_merge import merge_trades
 from backtest.data.trades import TradeColumns
 from core import codec
 from core.contracts import CorporateAction
 from core.contracts.moments import iso
+from core.data_source import Kind, Series
 from core.errors import ConfigError, ContractError
+from core.journal_reader import JournalReader
 
-__all__ = ["FOREVER", "Added", "Conflict", "Dataset", "History", "Manifest", "Origin", "Series"]
+__all__ = ["FOREVER", "Added", "Conflict", "Dataset", "History", "Manifest", "Origin", "Series", "SeriesName"]
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
 
@@ -92,12 +94,12 @@ class Dataset:
         return manifest.read(self.folder)
 
     def series(self) -> list[Series]:
-        """What it holds.
+        """What it holds, from when to when.
 
         Raises:
             JournalError: a file cannot be read.
         """
-        return series_in(self.folder)
+        return JournalReader(self.folder).series()
 
     def bars(self, symbol: str, timeframe: str, start_ns: int = 0, end_ns: int = FOREVER) -> BarColumns:
         """The bars that open in `[start_ns, end_ns)`, through the cache; none where there are none.
@@ -121,7 +123,7 @@ class Dataset:
         Raises:
             JournalError: the file is broken.
         """
-        return read_actions(self.folder, Series(ACTIONS, symbol).journal, symbol)
+        return read_actions(self.folder, SeriesName(ACTIONS, symbol).journal, symbol)
 
     def add(self, columns: BarColumns, *, conflict: Conflict = "refuse", dry_run: bool = False) -> Added:
         """Bars join those that are there, by `ts_open`; only files whose bars change are written, each at once.
@@ -208,8 +210,8 @@ class Dataset:
         with self._writing(False):
             manifest.write(self.folder, self.manifest.with_origin(origin, venue))
 
-    def _files(self, kind: str, symbol: str, timeframe: str = "") -> SeriesFiles:
-        return SeriesFiles(self.folder, Series(kind, symbol, timeframe))
+    def _files(self, kind: Kind, symbol: str, timeframe: str = "") -> SeriesFiles:
+        return SeriesFiles(self.folder, SeriesName(kind, symbol, timeframe))
 
     def _writing(self, dry_run: bool) -> AbstractContextManager[None]:
         return nullcontext() if dry_run else only_writer(self.folder)
@@ -217,7 +219,7 @@ class Dataset:
     def _merged_actions(
         self, symbol: str, actions: Sequence[CorporateAction], conflict: Conflict
     ) -> tuple[Path, bytes, Added]:
-        series = Series(ACTIONS, symbol)
+        series = SeriesName(ACTIONS, symbol)
         SeriesFiles(self.folder, series).require_own()
         old = read_actions(self.folder, series.journal, symbol)
         merged, added = merge_actions(old, [each for each in actions if each.symbol == symbol], conflict)

@@ -11,7 +11,7 @@ from typing import Any
 
 from backtest.data.overview import details
 from backtest.data.selection import add_series, chosen, the_one
-from backtest.data.series import ACTIONS, BARS, TRADES
+from backtest.data.series import BARS, KINDS
 from backtest.data.table import counted, size_text
 from core import codec
 from core.contracts.moments import iso
@@ -21,7 +21,7 @@ NAME = "info"
 
 def add_options(to: argparse.ArgumentParser) -> None:
     """Which one."""
-    add_series(to, (BARS, TRADES, ACTIONS))
+    add_series(to, KINDS)
     to.add_argument("--json", action="store_true", help="one JSON object")
 
 

@@ -15,26 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from backtest.data.selection import Chosen, add_range, add_series, chosen, range_of, the_one
-from backtest.data.series import ACTIONS, BARS, TRADES
+from backtest.data.series import ACTIONS, BARS, BOOKS, KINDS, TICKERS, TRADES
 from backtest.data.table import table
 from core.codec import decode_rows
-from core.contracts import CorporateAction, Event, OHLCVBar, TradeEvent
 from core.contracts.moments import iso
+from core.contracts.times import time_fields
+from core.data_source import TOPICS, Kind
 from core.errors import CodecError, ConfigError
 from core.journal_lines import journal_lines
 
 NAME = "raw"
 
-_EVENTS: dict[str, tuple[type[Event], str]] = {
-    BARS: (OHLCVBar, "ts_open"),
-    TRADES: (TradeEvent, "ts"),
-    ACTIONS: (CorporateAction, "ts_effective_ns"),
-}
-"""What the lines of a kind are, and which field is their time."""
-
-_COLUMNS = {
+_COLUMNS: dict[Kind, tuple[str, ...]] = {
     BARS: ("open", "high", "low", "close", "volume", "vwap", "trade_count", "complete"),
     TRADES: ("price", "qty", "side", "trade_id"),
+    BOOKS: ("kind", "first_update_id", "last_update_id", "bids", "asks"),
+    TICKERS: ("bid", "bid_qty", "ask", "ask_qty", "last"),
     ACTIONS: ("kind", "ratio", "amount", "new_symbol"),
 }
 
@@ -44,7 +40,7 @@ Line = tuple[bytes, Any]
 
 def add_options(to: argparse.ArgumentParser) -> None:
     """Which lines, and how."""
-    add_series(to, (BARS, TRADES, ACTIONS))
+    add_series(to, KINDS)
     add_range(to)
     part = to.add_mutually_exclusive_group()
     part.add_argument("--head", type=int, metavar="N", help="only the first N")
@@ -57,12 +53,11 @@ def run(args: argparse.Namespace) -> int:
     for option in ("head", "tail"):
         if (getattr(args, option) or 0) < 0:
             raise ConfigError(f"--{option} is {getattr(args, option)}; allowed: 0 or more")
-    kind = args.kind
+    kind: Kind = args.kind
     lines = _part(_lines(the_one(args, chosen(args)), range_of(args)), args.head, args.tail)
     if args.table:
-        time = _EVENTS[kind][1]
         heads = ["time", *_COLUMNS[kind]]
-        rows = ([iso(getattr(row, time)), *(_cell(getattr(row, name)) for name in heads[1:])] for _, row in lines)
+        rows = ([iso(_time(kind, row)), *(_cell(getattr(row, name)) for name in heads[1:])] for _, row in lines)
         sys.stdout.write(table(heads, rows) + "\n")
         return 0
     sys.stdout.flush()
@@ -81,14 +76,14 @@ def _part(lines: Iterator[Line], head: int | None, tail: int | None) -> Iterable
 def _lines(of: Chosen, span: tuple[int, int]) -> Iterator[Line]:
     """The lines of a series in a range, in the order in which they were written."""
     series = of.series
-    event, time = _EVENTS[series.kind]
+    event = TOPICS[series.kind].event
     for path, number, line in journal_lines(of.place.folder, series.journal, _name_torn):
         try:
             row = decode_rows(line, event)[0]
         except (CodecError, IndexError) as error:
             sys.stderr.write(f"{path}, line {number}: {error}\n")
             continue
-        if row.symbol == series.symbol and span[0] <= getattr(row, time) < span[1]:
+        if row.symbol == series.symbol and span[0] <= _time(series.kind, row) < span[1]:
             yield line, row
 
 
@@ -96,5 +91,12 @@ def _name_torn(path: Path, number: int, _: bytes) -> None:
     sys.stderr.write(f"{path}, line {number}: torn, left out\n")
 
 
+def _time(kind: Kind, row: Any) -> int:
+    """The venue's time, or where it gives none that of receipt, ns UTC."""
+    return next((time for name in time_fields(TOPICS[kind].event) if (time := getattr(row, name))), 0)
+
+
 def _cell(value: object) -> str:
+    if isinstance(value, tuple):  # a side of a book
+        return f"{len(value)} levels"
     return "" if value is None else str(value)

@@ -21,7 +21,7 @@ from backtest.data.importing.sheet import Table, texts_of
 from backtest.data.importing.tables import arrow_table, frame_table, json_table
 from backtest.data.importing.trades import read_trades
 from backtest.data.manifest import Origin
-from backtest.data.series import BARS, TRADES, Series
+from backtest.data.series import BARS, TRADES, SeriesName
 from backtest.data.store import Dataset
 from core.errors import ConfigError, DataError
 
@@ -116,12 +116,13 @@ def _import_table(dataset: Dataset, table: Table, options: Options, name: str) -
     how: dict[str, Any] = {"conflict": options.conflict, "dry_run": options.dry_run}
     if roles.kind == BARS:
         read = read_bars(rows)
-        series, times, ts_ns = Series(BARS, options.symbol, read.columns.timeframe), read.times, read.columns.ts_open
+        series = SeriesName(BARS, options.symbol, read.columns.timeframe)
+        times, ts_ns = read.times, read.columns.ts_open
         found = f"; time frame {series.timeframe} ({read.length})"
         added = dataset.add(read.columns, **how)
     else:
         trades, times = read_trades(rows)
-        series, ts_ns, found = Series(TRADES, options.symbol), trades.ts, ""
+        series, ts_ns, found = SeriesName(TRADES, options.symbol), trades.ts, ""
         added = dataset.add_trades(trades, **how)
     first, last = (int(ts_ns[0]), int(ts_ns[-1])) if len(ts_ns) else (0, 0)
     return Imported(

@@ -10,15 +10,15 @@ from backtest.data.actions_file import actions_in
 from backtest.data.columns import BarColumns
 from backtest.data.importing.options import Imported, Options
 from backtest.data.parsing import file_bars, file_rows, file_trades
-from backtest.data.series import ACTIONS, BARS, TRADES, Series
+from backtest.data.series import ACTIONS, BARS, TRADES, SeriesName
 from backtest.data.store import Dataset
 from core.codec import payload_of
-from core.contracts import CorporateAction, OHLCVBar, TradeEvent
+from core.data_source import TOPICS, Kind
 from core.errors import CodecError, DataError
 from core.journal_files import journals_in
 from core.journal_lines import read_lines
 
-_FIELDS = {
+_FIELDS: dict[Kind, set[str]] = {
     BARS: {"symbol", "timeframe", "ts_open", "open", "high", "low", "close", "volume"},
     TRADES: {"symbol", "price", "qty", "side", "ts"},
     ACTIONS: {"symbol", "kind", "ts_effective_ns"},
@@ -55,8 +55,8 @@ def import_journals(dataset: Dataset, paths: Iterable[Path], source: str, option
         DataError: a file holds no market history, or none of that symbol; or it differs from what is there.
         JournalError: a file is broken.
     """
-    totals: dict[Series, Imported] = {}
-    seen: set[Series] = set()
+    totals: dict[SeriesName, Imported] = {}
+    seen: set[SeriesName] = set()
     for path in paths:
         for series in _series_of(path):
             seen.add(series)
@@ -68,21 +68,20 @@ def import_journals(dataset: Dataset, paths: Iterable[Path], source: str, option
     return [replace(each, source=source) for each in totals.values()]
 
 
-def _series_of(path: Path) -> list[Series]:
+def _series_of(path: Path) -> list[SeriesName]:
     kind = _kind_of(path)
-    event = {BARS: OHLCVBar, TRADES: TradeEvent, ACTIONS: CorporateAction}[kind]
-    rows = file_rows(path, event)
-    return sorted({Series(kind, row.symbol, row.timeframe if kind == BARS else "") for row in rows})
+    rows = file_rows(path, TOPICS[kind].event)
+    return sorted({SeriesName(kind, row.symbol, row.timeframe if kind == BARS else "") for row in rows})
 
 
-def _kind_of(path: Path) -> str:
+def _kind_of(path: Path) -> Kind:
     line = next(read_lines(path), b"")
     try:
         fields = set(payload_of(line)) if line else set()
     except (CodecError, ValueError) as error:
         raise DataError(f"{path}, line 1: {error}") from None
-    kind = next((kind for kind, needed in _FIELDS.items() if needed <= fields), "")
-    if not kind:
+    kind = next((kind for kind, needed in _FIELDS.items() if needed <= fields), None)
+    if kind is None:
         allowed = "bars (ts_open, open ...), trades (price, qty, side, ts) or corporate actions"
         raise DataError(f"{path} begins with a line of {', '.join(sorted(fields)) or 'nothing'}; allowed: {allowed}")
     return kind
@@ -95,7 +94,7 @@ class _Took:
     last_ns: int
 
 
-def _one(dataset: Dataset, path: Path, series: Series, options: Options) -> Imported:
+def _one(dataset: Dataset, path: Path, series: SeriesName, options: Options) -> Imported:
     if series.kind == BARS:
         read = file_bars(path, series.symbol, series.timeframe)
         columns = BarColumns.of(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from backtest.data.importing.spelling import DECIMALS
 from backtest.data.merging import Added, Conflict
-from backtest.data.series import Series
+from backtest.data.series import SeriesName
 from core.contracts import timeframe_ns
 from core.errors import ConfigError, ContractError
 
@@ -107,7 +107,7 @@ class Imported:
     """
 
     source: str
-    series: Series
+    series: SeriesName
     rows: int
     first_ns: int
     last_ns: int
