@@ -2,8 +2,9 @@
 
 `ohlcv.1m.ATOMUSDT.ndjson` is being written. `ohlcv.1m.ATOMUSDT.20250930.ndjson` holds one UTC day and is never written
 again; where a day needed several files, the second and later ones are `ohlcv.1m.ATOMUSDT.20250930.1.ndjson` and so on.
-Compression appends `.gz`. From when a compressed file is complete until the plain one is removed there are both, with
-the same content: the plain one counts.
+In a dataset of market history a file of bars of an hour or longer holds a UTC year, and the year's first day is in its
+name. Compression appends `.gz`. From when a compressed file is complete until the plain one is removed there are both,
+with the same content: the plain one counts.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def test_only_what_changed_is_read_again(folder):
 def test_a_change_within_one_tick_of_the_clock_is_seen(tmp_path):
     """A file is written, read, and written over at once with as many bytes: the next one who reads sees the change."""
     path = tmp_path / f"{NAME}.20250520.ndjson"
-    for base in range(100, 160, 2):
+    for base in range(200, 260, 2):
         put(path, ten(0, base=float(base)))
         assert read(tmp_path).open[0] == base
         put(path, ten(0, base=base + 1.0))
@@ -102,14 +102,14 @@ def test_a_change_within_one_tick_of_the_clock_is_seen(tmp_path):
 def test_another_file_of_the_same_size_and_time_is_seen(tmp_path):
     """As a copy that keeps times brings it."""
     path = tmp_path / f"{NAME}.20250520.ndjson"
-    put(path, ten(0))
-    assert read(tmp_path).open[0] == 100.0
+    put(path, ten(0, base=200.0))
+    assert read(tmp_path).open[0] == 200.0
     stat = path.stat()
-    put(tmp_path / "new", ten(0, base=101.0))
+    put(tmp_path / "new", ten(0, base=201.0))
     os.utime(tmp_path / "new", ns=(stat.st_atime_ns, stat.st_mtime_ns))
     (tmp_path / "new").replace(path)
     assert path.stat().st_size == stat.st_size
-    assert read(tmp_path).open[0] == 101.0
+    assert read(tmp_path).open[0] == 201.0
 
 
 def test_new_and_missing_files_count(folder):
