@@ -230,7 +230,7 @@ def test_a_second_instance_on_this_host_names_the_first(place):
 
 
 def test_without_redis_it_waits_and_goes_live_when_it_comes(own, server):
-    """Meanwhile its health says 503 and why; a server that goes away and comes back is waited for again."""
+    """Its health says 503 and why, the terminal once; a server that goes away and comes back is waited for again."""
     processes = [own.start(name) for name in ("risk_engine", "paper_trader")]
     wait_for(lambda: own.health("risk_engine.main")[0] == 503 and own.health("paper_trader.main")[0] == 503)
     wait_for(lambda: own.health("risk_engine.main")[1]["state"] == "waiting")
@@ -244,7 +244,9 @@ def test_without_redis_it_waits_and_goes_live_when_it_comes(own, server):
     wait_for(own.live("risk_engine.main", "paper_trader.main"))
     assert own.health("risk_engine.main")[1]["reconnects"] >= 1
     assert own.stop() == [0, 0]
-    assert [own.stderr(process) for process in processes] == ["", ""]
+    said = [own.stderr(process).splitlines() for process in processes]
+    assert [len(lines) for lines in said] == [1, 1]
+    assert said[0][0].startswith(f"njord: risk_engine.main waits: Redis at 127.0.0.1:{server.port} does not answer")
 
 
 def test_it_leaves_within_time_while_redis_is_away_or_frozen(own, server):

@@ -7,6 +7,7 @@ histories again before it publishes anything.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -88,7 +89,7 @@ class Shell:
         self._stop_at: float | None = None
         self._stopped = asyncio.Event()
         self._epoch, self._cell_id = 0, ""
-        self._recovered = self._joined = False
+        self._recovered = self._joined = self._complained = False
 
     def stop(self) -> None:
         """Finish the event in hand, commit and leave; called by signals."""
@@ -121,6 +122,7 @@ class Shell:
                         self._status.reconnects += 1
                     self._status.enter("stopping" if self.stopping else "waiting", str(error))
                     log.warning("bus_unavailable", error=str(error))
+                    self._complain(str(error))
                 if self.stopping:
                     return  # what was committed is safe, and nothing else can be
                 self._beat()
@@ -129,6 +131,13 @@ class Shell:
         finally:
             self._archive.close()
             await self._cell.close()
+
+    def _complain(self, reason: str) -> None:
+        """Once, on standard error, while it has not begun: whoever has just started it does not look into the log."""
+        if not (self._recovered or self._complained or self.stopping):
+            self._complained = True
+            sys.stderr.write(f"njord: {self._committer.instance} waits: {reason}\n")
+            sys.stderr.flush()
 
     async def _sleep(self, seconds: float) -> None:
         """Wait, but not past a `stop`."""
@@ -229,6 +238,7 @@ class Shell:
             except InstanceBusy as error:
                 if not said:
                     log.warning("standing_by", reason=str(error))
+                    self._complain(str(error))
                 said = True
                 self._status.enter("waiting", str(error))
                 self._leave_if_stopping()
