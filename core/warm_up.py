@@ -41,16 +41,21 @@ class Need(NamedTuple):
     bars: int
 
 
+def wanted(handler: object) -> Sequence[Need]:
+    """What a handler still wants; nothing where it is of a kind that never does."""
+    asked: Callable[[], Sequence[Need]] | None = getattr(handler, "warm_ups", None)
+    return asked() if asked is not None else ()
+
+
 def due(handler: object, coming: Iterable[Message], from_seq: int) -> Iterator[tuple[Need, int]]:
     """What a handler must be given before these messages, with the time (ns UTC) up to which it is past.
 
     Args:
-        handler: may want nothing, or be of a kind that never does.
+        handler: see `wanted`.
         coming: messages in their order, those that it will hear.
         from_seq: number of the first line that it has not handled; lines before it prove nothing.
     """
-    wanted: Callable[[], Sequence[Need]] | None = getattr(handler, "warm_ups", None)
-    needs = wanted() if wanted is not None else ()
+    needs = wanted(handler)
     if not needs:
         return
     symbols = {need.symbol for need in needs}

@@ -79,6 +79,9 @@ class Scripted:
     def __init__(self, word="open"):
         self.word, self.known, self.asked = word, None, 0
 
+    def careful(self):
+        return False
+
     async def observe(self, before_seq, coming):
         self.asked += 1
         if self.word == self.known:

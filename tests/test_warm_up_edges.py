@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from core import codec
 from core.contracts import BookEvent, Event, OrderIntent, TickerEvent, TradeEvent, WarmUp, Watermark
 from core.kernel import Kernel
-from core.runner import Message, item_of
+from core.runner import Message, Runner, item_of
+from core.runtime.observers import WarmUpWatch
 from core.warm_up import Need, due
 from strategies.host import SERVICE
 from tests.runtime_lab import BTC
-from tests.test_warm_up import MINUTE, Mean, Past, bar, content, entry, quantities, run
+from tests.test_warm_up import ME, MINUTE, Mean, Past, bar, content, entry, quantities, run
 
 SECOND = 1_000_000_000
 ETH = "ETH/USDT"
@@ -122,3 +125,31 @@ def test_bars_that_were_heard_do_not_come_again_as_the_past(monkeypatch):
     published = kernel.feed("md_ingest.BTCUSDT", [bar(3, 3.0)])
     assert [topic for topic, _ in published] == [f"md.ohlcv.1m.{BTC}", "strat.intent"]
     assert float(codec.decode(published[-1][1], OrderIntent).qty) == (1 + 2 + 3) / 3
+
+
+async def watched(history, *, patience_s=60.0):
+    """What is observed at the first second of the tenth minute, and what the log says of it."""
+    runner = Runner(SERVICE, ME)
+    runner.handler = SERVICE.build(content(entry()))
+    watch = WarmUpWatch(lambda: runner, history, patience_s=patience_s)
+    with capture_logs() as logs:
+        event = await watch.observe(1, lines(Watermark(BTC, NINE)))
+        assert isinstance(event, WarmUp)
+        watch.told(event)
+    return event, [said["event"] for said in logs]
+
+
+async def test_a_history_that_hangs_keeps_nobody_from_trading():
+    """The strategy goes on without, and the thread holds up nothing, not even the end of the process."""
+    over = threading.Event()
+    event, said = await watched(lambda *asked: (over.wait(), ())[1], patience_s=0.05)
+    assert (event.bars, said) == ((), ["warm_up_failed", "warm_up_incomplete"])
+    assert all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
+    over.set()
+
+
+@pytest.mark.parametrize(("newest", "said"), [(7, "warmed_up"), (6, "warm_up_old")])
+async def test_a_past_that_ends_long_ago_is_told(newest, said):
+    """Minute 8 comes right behind the second 9:00; where minute 7 is missing too there is a hole before the session."""
+    past = Past(*(bar(minute, float(minute)) for minute in range(1, newest + 1)))
+    assert (await watched(past))[1] == [said]

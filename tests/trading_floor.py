@@ -81,6 +81,9 @@ class Open:
     def __init__(self) -> None:
         self.known = False
 
+    def careful(self) -> bool:
+        return False
+
     async def observe(self, before_seq: int, coming: Sequence[Message]) -> Event | None:
         return None if self.known else Resume(GATE, "clear", before_seq)
 

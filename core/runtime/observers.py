@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Protocol
+from threading import Thread
+from typing import Protocol, TypeVar
 
 import structlog
 
 from core import codec
-from core.contracts import Event, Halt, Resume, WarmUp
+from core.contracts import Event, Halt, Resume, WarmUp, iso, timeframe_ns
 from core.errors import NjordError
 from core.handler import Content
 from core.kill_switch import KillSwitch
 from core.runner import Message, Runner
 from core.source_code import LoadedCode, stamps
 from core.topics import STRAT_INTENT
-from core.warm_up import PATTERNS, LastBars, answer, due
+from core.warm_up import PATTERNS, LastBars, answer, due, wanted
 
 log = structlog.get_logger()
 
@@ -30,6 +32,10 @@ class Watch(Protocol):
     """
 
     before: tuple[str, ...]
+
+    def careful(self) -> bool:
+        """Whether for now it must see each input alone, right before that one, not once all that have come."""
+        ...
 
     async def observe(self, before_seq: int, coming: Sequence[Message]) -> Event | None:
         """The event to commit, None if there is no more to say; asked again until then.
@@ -59,6 +65,10 @@ class KillSwitchWatch:
         self._switch = switch
         self._known: tuple[bool, str] | None = None
 
+    def careful(self) -> bool:
+        """A look before a batch is new enough."""
+        return False
+
     async def observe(self, before_seq: int, coming: Sequence[Message]) -> Event | None:
         """A Halt or Resume when the switch, or the reason for it, is not what was told last."""
         seen = await self._switch.observe()
@@ -79,21 +89,31 @@ class WarmUpWatch:
 
     before: tuple[str, ...] = PATTERNS
 
-    def __init__(self, runner: Callable[[], Runner], history: LastBars) -> None:
+    def __init__(self, runner: Callable[[], Runner], history: LastBars, *, patience_s: float = 60.0) -> None:
         """
         Args:
             runner: who runs the handler now; a recovery puts another one in its place.
             history: reads bars; called in a thread, because files take their time.
+            patience_s: a history that takes longer counts as broken.
         """
         self._runner = runner
         self._history = history
+        self._patience_s = patience_s
+        self._past_ns = 0
+
+    def careful(self) -> bool:
+        """What is wanted belongs right before the line that shows its market, as it does offline."""
+        return bool(wanted(self._runner().handler))
 
     async def observe(self, before_seq: int, coming: Sequence[Message]) -> Event | None:
         """The bars of the next series that is wanted and whose market shows itself in what is coming."""
         runner = self._runner()
         for need, now_ns in due(runner.handler, coming, before_seq):
+            self._past_ns = now_ns
+            looked_up = _beside(lambda: answer(runner.instance, need, self._history, now_ns, before_seq))  # noqa: B023
             try:
-                return await asyncio.to_thread(answer, runner.instance, need, self._history, now_ns, before_seq)
+                async with asyncio.timeout(self._patience_s):
+                    return await asyncio.wrap_future(looked_up)
             except Exception:  # a source may be anybody's; no strategy waits for ever for a broken file
                 log.exception("warm_up_failed", symbol=need.symbol, timeframe=need.timeframe)
                 return WarmUp(runner.instance, need.symbol, need.timeframe, (), need.bars, before_seq)
@@ -104,9 +124,31 @@ class WarmUpWatch:
         if isinstance(event, WarmUp):
             found = dict(symbol=event.symbol, timeframe=event.timeframe, bars=len(event.bars), asked=event.asked)
             if len(event.bars) < event.asked:
-                log.warning("warm_up_incomplete", **found, hint="python -m backtest.data download, or import, has more")
+                log.warning("warm_up_incomplete", **found, hint=_HINT)
+            elif self._past_ns + 1 - event.bars[-1].ts_close >= 2 * timeframe_ns(event.timeframe):
+                log.warning("warm_up_old", **found, newest=iso(event.bars[-1].ts_close), hint=_HINT)
             else:
                 log.info("warmed_up", **found)
+
+
+_HINT = "python -m backtest.data download, or import, has more"
+
+T = TypeVar("T")
+
+
+def _beside(call: Callable[[], T]) -> Future[T]:
+    """Run in a thread that nobody has to wait for, not even the end of the process."""
+    done: Future[T] = Future()
+
+    def run() -> None:
+        done.set_running_or_notify_cancel()
+        try:
+            done.set_result(call())
+        except (Exception, SystemExit) as error:  # whatever it is, who waits must hear of it
+            done.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return done
 
 
 class Settings:

@@ -233,10 +233,14 @@ class Reactor:
         """Handle everything that has come, then look at the clock."""
         inputs = self._runner.inputs
         await self._observe_before(messages)
+        careful = self._careful()
         for topic, line in messages:
+            if careful:
+                await self._observe_before([(topic, line)])
             if topic.startswith(SHELLS):
                 await self._hear(topic, line, fence)
                 await self._observe_before(messages)
+                careful = self._careful()
             else:
                 self._receive(topic, line, fence)
             if len(self._outputs) >= FLUSH_ITEMS:
@@ -371,11 +375,16 @@ class Reactor:
             await self._flush()
             await self._record_state()
 
+    def _careful(self) -> bool:
+        """Whether a watch has to see inputs one by one."""
+        return any(watch.careful() for watch in self._watches)
+
     async def _observe_before(self, messages: Sequence[Message]) -> None:
         """Ask the watches that must be asked before any of these inputs is handled."""
         names = {topic for topic, _ in messages} if self._watches else set()
         for watch in self._watches:
-            if any(topics.covered(watch.before, name) for name in names):
+            asked = any(topics.covered(watch.before, name) for name in names)
+            if asked and (len(messages) == 1 or not watch.careful()):
                 await self._ask(watch, messages)
 
     async def _ask(self, watch: Watch, coming: Sequence[Message] = ()) -> None:
