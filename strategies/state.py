@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from math import isfinite
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -57,8 +58,11 @@ class Stateful:
         Raises:
             ContractError: an attribute holds what cannot be written down.
         """
-        kept = ((name, value) for name, value in vars(self).items() if name not in self.transient)
-        return {name: _encode_attribute(value, f"{type(self).__name__}.{name}") for name, value in kept}
+        kept = {name: value for name, value in vars(self).items() if name not in self.transient}
+        for name, value in kept.items():
+            if type(value) not in _PLAIN:  # most are; this is done for every strategy in every second of the market
+                kept[name] = _encode_attribute(value, f"{type(self).__name__}.{name}")
+        return kept
 
     def restore(self, state: dict[str, Any]) -> None:
         """Become what `snapshot` described.
@@ -110,10 +114,16 @@ class PerSymbol(dict[str, T]):
             self[symbol].restore(saved)
 
 
-def _encode_attribute(value: object, path: str) -> Any:
-    if isinstance(value, Remembers):
+def _encode_attribute(value: Any, path: str) -> Any:
+    if _remembers(type(value)):
         return {_KIND: "memory", "value": value.snapshot()}
     return encode(value, path)
+
+
+@lru_cache(maxsize=1024)
+def _remembers(kind: type[Any]) -> bool:
+    """Whether what is of this kind is a `Remembers`; asking a protocol itself takes a hundred times longer."""
+    return all(callable(getattr(kind, name, None)) for name in ("snapshot", "restore"))
 
 
 def encode(value: object, path: str = "value") -> Any:

@@ -144,7 +144,7 @@ def _beside(call: Callable[[], T]) -> Future[T]:
         done.set_running_or_notify_cancel()
         try:
             done.set_result(call())
-        except (Exception, SystemExit) as error:  # whatever it is, who waits must hear of it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, who waits must hear of it
             done.set_exception(error)
 
     Thread(target=run, daemon=True).start()
