@@ -440,6 +440,28 @@ def awkward(count: int = 300) -> BarColumns:
         "b.ndjson.gz",
     ],
 )
+def lone() -> BarColumns:
+    """One daily bar of 1990."""
+    prices = dict.fromkeys(("open", "high", "low", "close"), np.array([7.5]))
+    return BarColumns.of("AB/USD", "1d", {"ts_open": [moment("1990-01-02")], **prices})
+
+
+def rare() -> BarColumns:
+    """Three minutes, five apart."""
+    prices = dict.fromkeys(("open", "high", "low", "close"), np.full(3, 7.5))
+    return BarColumns.of("AB/USD", "1m", {"ts_open": START + np.arange(3) * 5 * MINUTE, **prices})
+
+
+@pytest.mark.parametrize("file", ["b.csv", "b.parquet", "b.feather", "b.h5", "b.json", "b.ndjson"])
+@pytest.mark.parametrize("columns", [lone(), rare()], ids=["one bar of 1990", "minutes with holes"])
+def test_few_bars_come_back_too(desk, tmp_path, file, columns):
+    """An exported file says how long its bars are and how its times count; nothing has to be guessed from them."""
+    desk.dataset("odd").add(columns)
+    assert desk.type("export", "--dataset", "odd", "--out", str(tmp_path / file))[0] == 0
+    assert desk.type("import", str(tmp_path / file), "--dataset", "back")[::2] == (0, "")
+    assert desk.dataset("back").bars("AB/USD", columns.timeframe).equals(columns)
+
+
 def test_what_was_exported_can_be_imported(desk, tmp_path, file):
     """An exported file, imported with no word, not even whose prices it holds, gives the same bars to the last bit."""
     desk.dataset("odd").add(awkward())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -117,7 +117,7 @@ class Rows:
         for _ in range(_MAX_BAD_TIMES):
             self._require_rows()
             try:
-                return times_of(self._time_array(), self.options, self._time_place)
+                return times_of(self._time_array(), self._time_options(), self._time_place)
             except BadTime as error:
                 if not self.options.skip_bad:
                     raise
@@ -166,6 +166,11 @@ class Rows:
             return self.array("time")
         parts = [pc.utf8_trim_whitespace(pc.cast(self.array(role), pa.string())) for role in ("time", "clock")]
         return pc.binary_join_element_wise(*parts, " ")
+
+    def _time_options(self) -> Options:
+        """Our own exports, which carry a time frame, count ns: also before 2000, where no count is taken for a time."""
+        ours = self.has("timeframe") and self.label("time") == 'column "ts_open"'
+        return replace(self.options, time_unit="ns") if ours and self.options.time_unit == "auto" else self.options
 
     def _time_place(self, row: int) -> str:
         return f"{self.place(row)}, {self.label('time')}"

@@ -28,6 +28,9 @@ def timeframe_of(rows: Rows, ts_ns: Ints, times: str) -> tuple[str, str]:
     """
     asked = rows.options.timeframe
     source = rows.table.head.source
+    if not asked and (named := _named(rows)):
+        _require_grid(rows, ts_ns, named)
+        return named, f"as {rows.label('timeframe')} says"
     if len(ts_ns) < 2:
         if not asked:
             raise DataError(f"{source} has one bar, whose length cannot be told; --timeframe 1m|1h|1d ... decides")
@@ -50,6 +53,12 @@ def timeframe_of(rows: Rows, ts_ns: Ints, times: str) -> tuple[str, str]:
     _require_grid(rows, ts_ns, found)
     _require_one(rows, ts_ns, usual)
     return found, f"{share:.1%} of the bars are {found} apart"
+
+
+def _named(rows: Rows) -> str:
+    """The time frame that a column names for all rows; empty where it is none, or there is no such column."""
+    names = set(rows.texts("timeframe")) if rows.has("timeframe") else set()
+    return _valid(names.pop()) if len(names) == 1 else ""
 
 
 def _require_grid(rows: Rows, ts_ns: Ints, timeframe: str) -> None:
@@ -85,7 +94,10 @@ def _name(step: int) -> str:
     >>> _name(3_600_000_000_000), _name(7 * 86_400_000_000_000)
     ('1h', '')
     """
-    text = _spelled(step)
+    return _valid(_spelled(step))
+
+
+def _valid(text: str) -> str:
     try:
         timeframe_ns(text)
     except ContractError:
