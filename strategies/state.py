@@ -115,7 +115,8 @@ class PerSymbol(dict[str, T]):
 
 
 def _encode_attribute(value: Any, path: str) -> Any:
-    if _remembers(type(value)):
+    kind: Any = type(value)
+    if _remembers(kind):
         return {_KIND: "memory", "value": value.snapshot()}
     return encode(value, path)
 
