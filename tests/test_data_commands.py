@@ -154,7 +154,7 @@ def test_options_are_called_the_same_everywhere():
         parser = argparse.ArgumentParser()
         module.add_options(parser)
         known = {option for action in parser._actions for option in action.option_strings}
-        assert module.__doc__[0].isupper(), name
+        assert (module.__doc__ or "")[:1].isupper(), name
         assert not known & {"--conflict", "--from"}, name
         assert "--json" in known or name in ("raw", "actions"), name  # lines are JSON; list has it
 
@@ -425,21 +425,6 @@ def awkward(count: int = 300) -> BarColumns:
     return BarColumns.of("AB/USD", "1m", arrays, asset_class="equity")
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        "b.csv",
-        "b.csv.gz",
-        "b.parquet",
-        "b.feather",
-        "b.arrow",
-        "b.h5",
-        "b.json",
-        "b.json.gz",
-        "b.ndjson",
-        "b.ndjson.gz",
-    ],
-)
 def lone() -> BarColumns:
     """One daily bar of 1990."""
     prices = dict.fromkeys(("open", "high", "low", "close"), np.array([7.5]))
@@ -462,6 +447,21 @@ def test_few_bars_come_back_too(desk, tmp_path, file, columns):
     assert desk.dataset("back").bars("AB/USD", columns.timeframe).equals(columns)
 
 
+FILES = (
+    "b.csv",
+    "b.csv.gz",
+    "b.parquet",
+    "b.feather",
+    "b.arrow",
+    "b.h5",
+    "b.json",
+    "b.json.gz",
+    "b.ndjson",
+    "b.ndjson.gz",
+)
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_what_was_exported_can_be_imported(desk, tmp_path, file):
     """An exported file, imported with no word, not even whose prices it holds, gives the same bars to the last bit."""
     desk.dataset("odd").add(awkward())
