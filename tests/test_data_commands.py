@@ -160,9 +160,10 @@ def test_options_are_called_the_same_everywhere():
 
 
 def test_list_of_nothing(tmp_path, capsys):
-    """Where nothing is, it says so and where it looked."""
+    """Where nothing is, it says so and what would bring something."""
     desk = Desk(tmp_path, capsys)
-    assert desk.type("list") == (0, "nothing found; searched: no folder of market data is there yet\n", "")
+    said = "no market data are here yet; `generate` makes some up, `download` and `import` bring real ones\n"
+    assert desk.type("list") == (0, said, "")
 
 
 def test_list_goes_on_behind_a_broken_dataset(desk):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_prices_are_adjusted_as_printed(place):
     us = History(place / "var" / "history").dataset("us")
     bars = [day("AAPL/USD", "2020-08-28", 400.0), day("AAPL/USD", "2020-08-31", 100.0)]
     us.add(BarColumns.from_bars("AAPL/USD", "1d", bars))
-    us.add_actions([CorporateAction("AAPL/USD", "split", moment("2020-08-31"), ratio="4")])
+    us.add_actions([CorporateAction("AAPL/USD", "split", moment("2020-08-31"), ratio=Decimal(4))])
     names: dict[str, Any] = {}
     exec(ADJUSTED, names)
     assert names["bars"].close.tolist() == [100.0, 100.0]

@@ -19,6 +19,8 @@ from core.errors import JournalError
 
 NAME = "list"
 
+_NOTHING_YET = "no market data are here yet; `generate` makes some up, `download` and `import` bring real ones"
+
 
 def add_options(to: argparse.ArgumentParser) -> None:
     """Which of them."""
@@ -44,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     elif found:
         sys.stdout.write(_text(found) + "\n")
     else:
-        where = ", ".join(str(place.folder) for place in places) or "no folder of market data is there yet"
-        sys.stdout.write(f"nothing found; searched: {where}\n")
+        where = ", ".join(str(place.folder) for place in places)
+        sys.stdout.write(f"nothing found; searched: {where}\n" if where else f"{_NOTHING_YET}\n")
     return cli.EXIT_FAILED if broken else 0
 
 
