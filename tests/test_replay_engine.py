@@ -18,7 +18,7 @@ from core.market.feed import Feed
 from core.market.records import TradeRecord
 from core.market.replay import Track, lines
 from core.market.source import Pace
-from core.runtime.admission import admit_replay, places_taken
+from core.runtime.admission import admit_ingest, admit_replay, places_taken
 from core.runtime.archive import Archive
 from core.runtime.committer import Committer
 from core.runtime.replayer import Program, Replayer
@@ -499,6 +499,21 @@ async def test_nobody_joins_while_a_replay_runs(tmp_path):
     assert await run is None
     for name in names:
         await Committer(cell, name, 3000, host="h2").join(await cell.meta())
+
+
+@pytest.mark.parametrize(("there", "running"), [(BARS, True), (TICKS, False), ("strategy_runner.main", True)])
+async def test_an_ingest_does_not_join_where_a_replay_is_or_was(there, running):
+    """The market of 2024 in the journals, then that of today: no. Taken off by a person, it is allowed."""
+    server = await cell_with(there, running=running)
+    cell = FaultyCell(server)
+    await cell.connect()
+    ingest = Committer(cell, "md_ingest.BTCUSDT", 3000, host="h2", admit=lambda: admit_ingest(cell, "cell 'x'"))
+    if topics.REPLAY in there:
+        with pytest.raises(CellInUse, match=f"cell 'x' holds replayed data: {there} .* deregister {there}"):
+            await ingest.join(await cell.meta())
+        assert "md_ingest.BTCUSDT" not in await cell.homes()
+        server.data.owners.remove(there)  # what `njord_cell.py deregister` does
+    await ingest.join(await cell.meta())
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from core.errors import ConfigError
 from core.market.source import Source
 from core.market.synthetic import SyntheticSource
 from core.market.synthetic_market import SyntheticMarket, usual_price
+from core.runtime.admission import admit_ingest
 from core.runtime.committer import Committer
 from core.runtime.feeder import Feeder
 from core.runtime.intake import Intake, LiveIntake, PacedIntake
@@ -111,7 +112,10 @@ def _shell(config: Config, host: str, symbol: str, intake: Intake, notifier: Not
     instance = ingest_of(symbol)
     cell = RedisCell(config.redis.url, config.redis.cell)
     status = Status(instance)
-    committer = Committer(cell, instance, config.runtime.lease_ttl_ms, host=host)
+    place = f"cell {config.redis.cell!r}" if config.redis.cell else "the cell without a name"
+    committer = Committer(
+        cell, instance, config.runtime.lease_ttl_ms, host=host, admit=lambda: admit_ingest(cell, place)
+    )  # fmt: skip
     feeder = Feeder(
         cell, intake, committer, symbol=symbol, status=status, lag_max=config.runtime.catch_up_max_lag
     )  # fmt: skip

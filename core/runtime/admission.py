@@ -1,4 +1,4 @@
-"""Whether a replay may publish into a cell: never among live data, never where somebody else makes the same."""
+"""Who may publish market data into a cell: no replay among live data, no live data behind a replay."""
 
 from __future__ import annotations
 
@@ -28,6 +28,27 @@ async def admit_replay(cell: Cell, instance: str, place: str) -> None:
         why = _objection(instance, name, running=name in running)
         if why:
             raise CellInUse(f"{place} is not free for a replay: {name} {why}, from host {host or 'unknown'}; {HINT}")
+
+
+async def admit_ingest(cell: Cell, place: str) -> None:
+    """Look for a replay before an ingest takes its lease: journals hold one market, whose time does not jump.
+
+    Args:
+        cell: the connection.
+        place: what people call the cell.
+
+    Raises:
+        CellInUse: a replay runs or has run there; the message says what can be done.
+    """
+    running = await cell.held_positions()
+    for name, host in sorted((await cell.homes()).items()):
+        if name.partition(".")[0] == topics.REPLAY:
+            why = "runs there" if name in running else "has published there"
+            raise CellInUse(
+                f"{place} holds replayed data: {name} {why}, from host {host or 'unknown'}; start this in a cell "
+                "of its own (redis.cell, paths), or, if both may share journals: "
+                f"scripts/njord_cell.py deregister {name}"
+            )
 
 
 def _objection(instance: str, name: str, *, running: bool) -> str:
