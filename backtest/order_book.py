@@ -37,6 +37,8 @@ def book_at(events: Iterable[BookEvent], at_ns: int) -> BookView:
     book, first_ns, broken = OrderBook(), 0, None
     for event in events:
         if event.ts_exchange_ns > at_ns:
+            if not first_ns:  # a snapshot has no venue time, and is no older than the first change proves
+                raise DataError(f"no book at {iso(at_ns)}: nothing is recorded before")
             break
         hole = book.apply(event)
         first_ns = first_ns or event.ts_exchange_ns

@@ -73,6 +73,7 @@ def test_an_empty_side_has_no_price():
     [
         ([], "nothing is recorded before"),
         ([change(20, 20, at=9)], "nothing is recorded before"),
+        ([snapshot(19), change(20, 20, at=9 * S)], "nothing is recorded before"),
         ([MOVED], "recorded since 1970-01-01T00:00:02Z, without a snapshot yet"),
         ([WHOLE, LATER], "changes 11 to 13 are missing, and no snapshot has come since"),
     ],
