@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
-from math import isfinite
+from sys import float_info
 
 from core.errors import ContractError
+
+_MAX = float_info.max  # what is above it is infinite, or an integer that no float can hold
 
 
 class Event:
@@ -50,13 +52,13 @@ def set_decimal(event: object, field: str) -> None:
 
 def require_finite(event: object, field: str, value: object) -> None:
     """Refuse NaN, infinities and what is no number."""
-    if not isinstance(value, (float, int)) or not isfinite(value):
+    if not isinstance(value, (float, int)) or not -_MAX <= value <= _MAX:
         raise refuse(event, field, value, "a finite number")
 
 
 def require_positive(event: object, field: str, value: object) -> None:
     """Refuse what is not a finite number above zero."""
-    if not isinstance(value, (float, int)) or not 0.0 < value < float("inf"):
+    if not isinstance(value, (float, int)) or not 0.0 < value <= _MAX:
         raise refuse(event, field, value, "a finite number above 0")
 
 

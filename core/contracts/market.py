@@ -58,7 +58,7 @@ class TradeEvent(Event):
                 and self.symbol
             ):
                 return
-        except TypeError:  # of another kind; named below
+        except (TypeError, ArithmeticError):  # of another kind; named below
             pass
         require_text(self, "symbol", self.symbol)
         require_positive(self, "price", self.price)
@@ -208,15 +208,16 @@ class OHLCVBar(Event):
                 and 0.0 <= self.volume < _INFINITY
                 and 0.0 <= self.turnover < _INFINITY
                 and self.ts_close - self.ts_open == KNOWN_LENGTHS[self.timeframe]
-                and (self.vwap is None or 0.0 < self.vwap < _INFINITY)
+                and (self.vwap is None or (0.0 < self.vwap < _INFINITY and type(self.vwap) is float))
                 and 0.0 < self.split_factor < _INFINITY
                 and 0.0 < self.return_factor < _INFINITY
                 and type(self.open + high + low + self.close + self.volume + self.turnover) is float
+                and type(self.split_factor + self.return_factor) is float
                 and type(self.symbol) is str
                 and self.symbol
             ):
                 return
-        except (TypeError, KeyError):  # of another kind, or of a length that was not seen before
+        except (TypeError, KeyError, ArithmeticError):  # of another kind, or of a length that was not seen before
             pass
         self._check()
 
