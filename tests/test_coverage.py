@@ -85,6 +85,14 @@ def test_the_text_names_the_command():
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_nobody_is_told_to_mix_two_markets():
+    """Where it was never said whose market a dataset holds, no venue's bars are proposed as a repair."""
+    bars = without(calm(1440), 700)
+    cover = coverage(bars, "BTC/USDT", "1m", START, START + DAY, source="bybit", into=None)
+    assert cover.commands() == []
+    assert cover.text().splitlines()[-1] == "    import what is missing: whose market this is was never said"
+
+
 def test_many_holes_are_one_command():
     """Up to three holes get a command each; more are one, from the first to the last."""
     bars = calm(5 * 1440)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from dataclasses import replace
+from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pyarrow.csv as pc
 import pytest
 
 from backtest.data.cache import cache_info
-from backtest.data.columns import BarColumns
+from backtest.data.columns import PRICES, BarColumns
 from backtest.data.lines import bar_lines, trade_lines
 from backtest.data.main import COMMANDS, main
 from backtest.data.manifest import Origin
@@ -21,7 +23,7 @@ from backtest.data.resample import resample
 from backtest.data.store import Dataset
 from backtest.data.trades import TradeColumns
 from core import codec
-from core.contracts import BookEvent, FillEvent, TickerEvent
+from core.contracts import BookEvent, CorporateAction, FillEvent, TickerEvent
 from core.contracts.moments import iso, moment
 from tests.bar_series import MINUTE, START, calm, changed
 
@@ -266,6 +268,26 @@ def test_check_of_all(desk):
         ("other", "ETH/USDT", 100, 0),
         ("spot", "BTC/USDT", 2800, 80),
     ]
+
+
+def test_a_known_split_is_no_spike(desk):
+    """Four for one over night: the price falls to a quarter, which is a spike until the split is written down."""
+    bars = calm(4 * 1440, symbol="AAPL/USD")
+    quarter = {name: np.where(bars.ts_open < START + 2 * DAY, 1.0, 0.25) * getattr(bars, name) for name in PRICES}
+    desk.dataset("us").add(replace(bars, **quarter))
+    _, found = desk.json("check", "--dataset", "us")
+    assert [kind["kind"] for kind in found[0]["findings"]] == ["spike"]
+    effective_ns = START + 2 * DAY
+    desk.dataset("us").add_actions([CorporateAction("AAPL/USD", "split", effective_ns, ratio=Decimal(4))])
+    _, found = desk.json("check", "--dataset", "us")
+    assert found[0]["findings"] == []
+
+
+def test_a_dataset_without_bars_says_what_it_has(desk):
+    """Trades are no bars, and the message names them."""
+    desk.dataset("tape").add_trades(trades(10))
+    code, _, error = desk.type("check", "--dataset", "tape")
+    assert (code, "of other kinds: trades of BTC/USDT in 'tape'" in error) == (1, True)
 
 
 def test_check_of_a_folder_anywhere(desk, tmp_path):

@@ -387,4 +387,7 @@ def test_the_operators_command_uses_the_configuration_of_the_server(server: Serv
     assert run("kill", "clear-file", "--reason", "test")[0] == 0
     assert not (tmp_path / "state" / "halt").exists()
     assert run("cell", "status")[0] == 0  # the announcement of the switch was the first event of this cell
-    assert run("start") == (2, "usage: njord kill|config|cell|restore|index|compress ... (--help behind each says more)\n")
+    assert run("start") == (
+        2,
+        "usage: njord kill|config|cell|restore|index|compress ... (--help behind each says more)\n",
+    )

@@ -61,7 +61,8 @@ class Coverage:
         last_ns: end of the last of them, exclusive; 0 without any.
         holes: what is missing, oldest first.
         source: where was looked.
-        into: options of the download command that say where to fetch from, and into which dataset.
+        into: options of the download command that say where to fetch from, and into which dataset; None where nobody
+            knows whose market this is: bars of another one would be no repair.
     """
 
     symbol: str
@@ -73,7 +74,7 @@ class Coverage:
     last_ns: int
     holes: tuple[Hole, ...]
     source: str = ""
-    into: tuple[str, ...] = ()
+    into: tuple[str, ...] | None = ()
 
     @property
     def missing(self) -> int:
@@ -96,7 +97,9 @@ class Coverage:
         return max(self.holes, key=lambda hole: hole.missing, default=None)
 
     def commands(self) -> list[str]:
-        """What to type so that the holes are filled."""
+        """What to type so that the holes are filled; nothing where nobody can know."""
+        if self.into is None:
+            return []
         spans = [(hole.start_ns, hole.end_ns) for hole in self.holes]
         if len(spans) > _COMMANDS:
             spans = [(spans[0][0], spans[-1][1])]
@@ -120,6 +123,8 @@ class Coverage:
         where = f"the longest {counted(longest.missing, 'bar')} from {iso(longest.start_ns)}"
         share = f"{self.missing / self.asked:.2%}"
         lines += [f"  missing  {counted(self.missing, 'bar')} ({share}) {holes}, {where}", "  to fill it:"]
+        if self.into is None:
+            return "\n".join([*lines, "    import what is missing: whose market this is was never said"])
         return "\n".join([*lines, *(f"    {command.replace(' --start', _FOLD)}" for command in self.commands())])
 
 
@@ -135,7 +140,7 @@ def coverage(
     end_ns: int,
     *,
     source: str = "",
-    into: tuple[str, ...] = (),
+    into: tuple[str, ...] | None = (),
 ) -> Coverage:
     """How much of `[start_ns, end_ns)` is there.
 

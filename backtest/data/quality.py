@@ -40,7 +40,7 @@ class DataValidator:
         trades: TradeColumns | None = None,
         fills: Iterable[dict[str, Any]] | None = None,
         source: str = "",
-        into: tuple[str, ...] = (),
+        into: tuple[str, ...] | None = (),
     ) -> QualityReport:
         """Everything there is to say about one series.
 

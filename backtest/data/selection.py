@@ -19,6 +19,7 @@ from core.contracts import timeframe_ns
 from core.contracts.instrument import file_symbol
 from core.contracts.moments import iso, moment, period
 from core.data_source import TOPICS, Kind
+from core.data_source_files import MADE_UP
 from core.data_source_loading import load_sources
 from core.data_source_search import download_command
 from core.errors import ConfigError, ContractError, DataError
@@ -48,8 +49,8 @@ class Place:
         """Where it is."""
         return self.data.folder
 
-    def download_options(self) -> tuple[str, ...]:
-        """What tells the download command to put something in here; nothing where it cannot.
+    def download_options(self) -> tuple[str, ...] | None:
+        """What tells the download command to put something in here; None where nobody knows whose market this is.
 
         Raises:
             DataError: the dataset's own file is broken.
@@ -57,8 +58,9 @@ class Place:
         if not self.is_dataset:
             return ()
         venue = self.data.manifest.venue
-        into = () if self.name == venue else (f"--dataset {self.name}",)
-        return ((f"--venue {venue}",) if venue else ()) + into
+        if venue in ("", MADE_UP):
+            return None
+        return (f"--venue {venue}", *(() if self.name == venue else (f"--dataset {self.name}",)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +253,14 @@ def _not_there(args: argparse.Namespace, kind: Kind, places: Sequence[Place], th
     lines += [f"  searched {place.name!r}: {place.folder / pattern}" for place in places[:_NEAREST]]
     if not places:
         lines.append("  there is no dataset yet")
+    others = [
+        f"{each.kind} of {each.symbol} in {place.name!r}"
+        for place in places
+        for each in place.data.series()
+        if each.kind != kind
+    ]
+    if others:
+        lines.append(f"  of other kinds: {'; '.join(others[:_NEAREST])}")
     if near := _near(args.symbol, there):
         lines.append(f"  nearest: {'; '.join(str(each) for each in near)}")
     if args.symbol and kind == BARS:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backtest.order_book import book_at, missing_changes
+from backtest.order_book import missing_changes, recorded_book
 from core import codec
 from core.cli import config_of
 from core.contracts import BookEvent, iso, moment
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         at_ns = moment(args.at, "--at")
     except ContractError as error:
         raise ConfigError(str(error)) from None
-    view = book_at(_events(args), at_ns)
+    view = recorded_book(_books(args), at_ns)
     if args.json:
         sys.stdout.write(codec.encode_state(_figures(view, args.symbol, at_ns, args.levels)).decode() + "\n")
     else:
@@ -57,16 +58,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _events(args: argparse.Namespace) -> Iterator[BookEvent]:
+def _books(args: argparse.Namespace) -> Callable[[int, int], Iterator[BookEvent]]:
+    """Events of the symbol in a range."""
     if args.folder is not None:
         if not args.folder.is_dir():
-            raise ConfigError(f"--folder is {str(args.folder)!r}; allowed: a folder of journals")
-        return JournalSource(args.folder).books(args.symbol, 0, FOREVER)
-    return load_sources(config_of(args)).books(args.symbol, 0, FOREVER, source=args.source)
+            raise ConfigError(f"--from is {str(args.folder)!r}; allowed: a folder of journals")
+        return partial(JournalSource(args.folder).books, args.symbol)
+    return partial(load_sources(config_of(args)).books, args.symbol, source=args.source)
 
 
 def _holes(args: argparse.Namespace) -> int:
-    found = missing_changes(_events(args))
+    found = missing_changes(_books(args)(0, FOREVER))
     if args.json:
         rows = [{"ts_ns": ts_ns, "after_id": hole.after_id, "before_id": hole.before_id} for ts_ns, hole in found]
         sys.stdout.write(codec.encode_state(rows).decode() + "\n")

@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from backtest.data.adjust import with_factors
 from backtest.data.bar_checks import Limits
 from backtest.data.columns import BarColumns
 from backtest.data.coverage import span_of
@@ -82,6 +84,8 @@ def _report(args: argparse.Namespace, each: Chosen, validator: DataValidator) ->
     start_ns, end_ns = range_of(args)
     series, place = each.series, each.place
     lines = read_bar_lines(place.folder, series.symbol, series.timeframe, start_ns, end_ns)
+    if actions := place.data.actions(series.symbol):  # a known split is no spike
+        lines = replace(lines, bars=with_factors(lines.bars, actions))
     has_trades = any((other.kind, other.symbol) == (TRADES, series.symbol) for other in place.data.series())
     return validator.check(
         lines,
