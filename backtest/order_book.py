@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from core.contracts import BookEvent, iso
 from core.errors import DataError
 from core.market.order_book import BookView, Hole, OrderBook
+
+_HOUR_NS = 3600 * 1_000_000_000
+_SPANS_NS = tuple(hours * _HOUR_NS for hours in (1, 25, 49, 8 * 24))
+_LEAD_NS = 600 * 1_000_000_000
+"""How much later than the changes that it is older than a snapshot may be recorded."""
 
 
 class MissingChanges(NamedTuple):
@@ -36,12 +41,12 @@ def book_at(events: Iterable[BookEvent], at_ns: int) -> BookView:
     """
     book, first_ns, broken = OrderBook(), 0, None
     for event in events:
-        if event.ts_exchange_ns > at_ns:
+        if _time(event) > at_ns:
             if not first_ns:  # a snapshot has no venue time, and is no older than the first change proves
                 raise DataError(f"no book at {iso(at_ns)}: nothing is recorded before")
             break
         hole = book.apply(event)
-        first_ns = first_ns or event.ts_exchange_ns
+        first_ns = first_ns or _time(event)
         broken = None if book.whole else hole or broken
     if book.whole:
         return book.view()
@@ -53,11 +58,48 @@ def book_at(events: Iterable[BookEvent], at_ns: int) -> BookView:
     raise DataError(f"no whole book at {iso(at_ns)}: recorded since {iso(first_ns)}, without a snapshot yet")
 
 
+def recorded_book(books: Callable[[int, int], Iterable[BookEvent]], at_ns: int) -> BookView:
+    """The same out of a long record: no further back than to the newest snapshot, in longer and longer steps.
+
+    Args:
+        books: events of one symbol in a range, `[start_ns, end_ns)`, in the order of the journal.
+        at_ns: ns UTC.
+
+    Raises:
+        DataError: as for `book_at`.
+    """
+    for span_ns in _SPANS_NS:
+        start_ns = at_ns - span_ns
+        found: list[BookEvent] = []
+        try:
+            view = book_at(_noting(books(max(0, start_ns), at_ns + 1), start_ns + _LEAD_NS, found), at_ns)
+        except DataError:
+            if found:
+                raise
+        else:
+            if found:
+                return view
+    return book_at(books(0, at_ns + 1), at_ns)
+
+
+def _noting(events: Iterable[BookEvent], since_ns: int, found: list[BookEvent]) -> Iterator[BookEvent]:
+    """All of them; the newest snapshot since a time is put into the list."""
+    for event in events:
+        if event.kind == "snapshot" and _time(event) >= since_ns:
+            found[:] = [event]
+        yield event
+
+
+def _time(event: BookEvent) -> int:
+    """The venue's time, or where it gives none that of receiving it, as ranges of history go by it; ns UTC."""
+    return event.ts_exchange_ns or event.ts_recv_ns
+
+
 def missing_changes(events: Iterable[BookEvent]) -> list[MissingChanges]:
     """Every hole in the journal of a book."""
     book, found = OrderBook(), []
     for event in events:
         hole = book.apply(event)
         if hole is not None:
-            found.append(MissingChanges(event.ts_exchange_ns, hole))
+            found.append(MissingChanges(_time(event), hole))
     return found

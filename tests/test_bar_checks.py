@@ -22,8 +22,8 @@ class Name(str):
 
 
 ODD: list[Any] = [
-    0.0, -0.0, 1.0, 2.0, 3.0, 1.5, -1.0, nan, inf, -inf, 1e308, 1.7e308, 5e-324, 1, 2, 0, True, False, None, "1", 10**400,
-    Decimal(1), Decimal("NaN"), np.float64(1.0), np.float32(1.0), np.int64(1), np.float64("nan"), 1j, [1.0],
+    0.0, -0.0, 1.0, 2.0, 3.0, 1.5, -1.0, nan, inf, -inf, 1e308, 1.7e308, 5e-324, 1, 2, 0, True, False, None, "1",
+    10**400, Decimal(1), Decimal("NaN"), np.float64(1.0), np.float32(1.0), np.int64(1), np.float64("nan"), 1j, [1.0],
 ]  # fmt: skip
 NUMBERS = st.sampled_from(ODD)
 WORDS = st.sampled_from(["BTC/USDT", "", Name("BTC/USDT"), Name(""), np.str_("BTC"), None, 1, b"BTC", ["BTC"]])

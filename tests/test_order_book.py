@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtest.data.main import main
-from backtest.order_book import book_at, missing_changes
+from backtest.order_book import book_at, missing_changes, recorded_book
 from core import codec
 from core.capture import CaptureSource
 from core.contracts import BookEvent, Event, TickerEvent
@@ -98,6 +99,36 @@ def test_a_snapshot_that_is_older_than_the_changes_before_it_gets_them_put_behin
     too_late = [LATER, snapshot(10, WHOLE.bids, WHOLE.asks, at=3)]
     with pytest.raises(DataError, match="changes 11 to 13 are missing"):
         book_at(too_late, 3 * S)
+
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize("whole_at", [20, 98, 200])
+def test_a_long_record_is_read_back_to_its_newest_snapshot_only(whole_at):
+    """A change an hour for 100 hours; one is missing, and a snapshot follows the next one, which it is older than."""
+    events = [snapshot(10, ((99.0, 1.0),), ((101.0, 1.0),), at=HOUR)]
+    for hour in range(100):
+        if hour != whole_at - 1:
+            events.append(change(11 + hour, 11 + hour, ((90.0, 1.0 + hour),), at=hour * HOUR + HOUR + 1))
+        if hour == whole_at:
+            events.append(snapshot(10 + hour, ((99.0, 2.0),), ((101.0, 2.0),), at=hour * HOUR + HOUR + 2))
+    asked: list[int] = []
+
+    def books(start_ns, end_ns):
+        asked.append(start_ns)
+        return [event for event in events if start_ns <= event.ts_exchange_ns < end_ns]
+
+    assert recorded_book(books, 101 * HOUR * S) == book_at(events, 101 * HOUR * S)
+    assert (min(asked) > 0) == (whole_at == 98)
+    with pytest.raises(DataError, match="nothing is recorded before"):
+        recorded_book(books, HOUR * S - 1)
+
+
+def test_a_book_without_the_venues_time_goes_by_that_of_receiving_it():
+    """What was received behind the moment is not in its book."""
+    bare = [replace(event, ts_exchange_ns=0, ts_recv_ns=event.ts_exchange_ns) for event in (WHOLE, MOVED, LATER)]
+    assert book_at(bare, 2 * S) == book_at([WHOLE, MOVED], 2 * S)
 
 
 def test_what_is_in_the_book_already_changes_nothing():
