@@ -12,7 +12,7 @@ import structlog
 
 from apps.replay_engine import main as replay
 from apps.replay_engine.options import command_line, wanted_by
-from apps.replay_engine.summary import described
+from apps.replay_engine.summary import described, progress
 from core import codec, topics
 from core.config import load_config
 from core.config_places import elsewhere
@@ -272,7 +272,7 @@ def test_a_torn_last_line_is_left_out_and_told(tmp_path):
     with (tmp_path / "ohlcv.1m.ATOMUSDT.20250901.ndjson").open("ab") as file:
         file.write(old(2)[:40])
     assert [body for _, body in found(sources, wanted("bars"))[0]] == [old(0), old(1)]
-    said = described(Tally(finished=True), torn(sources))
+    said = described(Tally(finished=True), wanted("bars"), torn(sources))
     assert said[-1].endswith("ohlcv.1m.ATOMUSDT.20250901.ndjson:3, a last line without its end")
 
 
@@ -350,12 +350,33 @@ def test_the_summary():
     """Lines per channel, the span of market time, wall time and rate; and whether it was the end."""
     tally = Tally(first_ns=DAY, last_ns=DAY + MINUTE, wall_s=2.0, finished=True)
     tally.lines.update({"md.ohlcv.1m.ATOM/USDT": 1500, "clock.market.ATOM/USDT": 1500})
-    assert described(tally) == [
+    asked = Wanted(("bars",), (ATOM,), ("1m",), DAY, DAY + 1500 * MINUTE)
+    assert described(tally, asked) == [
         "  clock.market.ATOM/USDT                 1,500",
         "  md.ohlcv.1m.ATOM/USDT                  1,500",
         "market time: 2025-09-01T00:00:00Z to 2025-09-01T00:01:00Z",
         "3,000 lines in 2.0 s, 1,500 a second",
     ]
-    again = described(Tally(before=3000, wall_s=0.1, finished=True))
+    again = described(Tally(before=3000, wall_s=0.1, finished=True), asked)
     assert again == ["3,000 lines had been published before", "0 lines in 0.1 s"]
-    assert "the same command goes on" in described(Tally())[-1]
+    assert "the same command goes on" in described(Tally(), asked)[-1]
+
+
+def test_bars_that_were_not_there_are_told():
+    """Of 31 days of minutes 65 were stored: what was played is no month, and the summary says so."""
+    tally = Tally(first_ns=DAY, last_ns=DAY + MINUTE, wall_s=2.0, finished=True)
+    tally.lines.update({"md.ohlcv.1m.ATOM/USDT": 65, "md.ohlcv.1h.ATOM/USDT": 744})
+    asked = Wanted(("bars",), (ATOM,), ("1m", "1h"), DAY + 1, DAY + 31 * 1440 * MINUTE + 1)  # the first opens later
+    assert described(tally, asked)[-1] == (
+        "missing: 44,575 of 44,640 bars of ATOM/USDT 1m; "
+        "python -m backtest.data check --symbol ATOM/USDT --timeframe 1m says which"
+    )
+
+
+def test_a_long_replay_says_how_far_it_is():
+    """Market time, share of the range, lines; also before the first line is due."""
+    asked = Wanted(("bars",), (ATOM,), ("1m",), DAY, DAY + 4 * 1440 * MINUTE)
+    tally = Tally(first_ns=DAY, last_ns=DAY + 1440 * MINUTE + 5)
+    tally.lines.update({"md.ohlcv.1m.ATOM/USDT": 1440})
+    assert progress(tally, asked) == "2025-09-02T00:00:00Z (25%), 1,440 lines"
+    assert progress(Tally(), asked) == "nothing was due yet (0%), 0 lines"

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from apps.replay_engine.options import command_line, wanted_by
-from apps.replay_engine.summary import described
+from apps.replay_engine.summary import described, progress
 from core import topics
 from core.cli import config_of
 from core.config import Config
@@ -27,7 +27,7 @@ from core.replay_data import Wanted, torn, tracks
 from core.runtime.admission import HINT, admit_replay, places_taken
 from core.runtime.committer import Committer
 from core.runtime.process import Parts, assemble, guarded
-from core.runtime.replayer import Program, Replayer
+from core.runtime.replayer import Program, Replayer, Tally
 from core.runtime.status import Status
 from core.sequencer.redis import RedisCell
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     code = guarded(instance, args, made, lambda args: placed(config_of(args), args))
     if code == 0:
         replayer, sources = played[0]
-        sys.stdout.write("\n".join(described(replayer.tally, torn(sources))) + "\n")
+        sys.stdout.write("\n".join(described(replayer.tally, wanted_by(args), torn(sources))) + "\n")
         sys.stdout.flush()
     return code
 
@@ -131,9 +131,19 @@ def _shell(config: Config, args: argparse.Namespace, instance: str, program: Pro
     cell = RedisCell(config.redis.url, config.redis.cell)
     status = Status(instance)
     committer = Committer(cell, instance, config.runtime.lease_ttl_ms, host=args.host)
+
+    def tell(tally: Tally) -> None:
+        sys.stderr.write(progress(tally, wanted_by(args)) + "\n")
+
     replayer = Replayer(
-        cell, program, committer, speed=args.speed, status=status, lag_max=config.runtime.catch_up_max_lag
-    )  # fmt: skip
+        cell,
+        program,
+        committer,
+        speed=args.speed,
+        status=status,
+        lag_max=config.runtime.catch_up_max_lag,
+        progress=tell,
+    )
     place = f"cell {config.redis.cell!r}" if config.redis.cell else "the cell without a name"
     taken = places_taken(instance, tuple(each.symbol for each in config.instruments))
     try:

@@ -27,6 +27,8 @@ from core.source_code import LoadedCode
 
 TAIL = 1000
 """So many of a channel's newest lines tell apart those that are alike; a stream always keeps more."""
+PROGRESS_S = 10.0
+"""How often somebody who waits is told how far it is, seconds."""
 SKIP = 5000
 """Lines that are passed by in one go when what was published is looked for; some milliseconds."""
 
@@ -89,7 +91,15 @@ class Replayer(Publishing):
     """
 
     def __init__(
-        self, cell: Cell, program: Program, committer: Committer, *, speed: float | None, status: Status, lag_max: int
+        self,
+        cell: Cell,
+        program: Program,
+        committer: Committer,
+        *,
+        speed: float | None,
+        status: Status,
+        lag_max: int,
+        progress: Callable[[Tally], None] = lambda tally: None,
     ) -> None:
         """
         Args:
@@ -99,6 +109,7 @@ class Replayer(Publishing):
             speed: market seconds per second of the wall clock; None is as fast as the services take it.
             status: what it says of itself.
             lag_max: an unpaced replay waits while any service is more events behind the last watermark than this.
+            progress: told every ten seconds how far it is.
         """
         super().__init__(cell, committer, status=status, lag_max=lag_max)
         self._program = program
@@ -107,6 +118,7 @@ class Replayer(Publishing):
         self._lines: Iterator[Line] = iter(())
         self._waiting: Line | None = None
         self._begun = 0.0
+        self._progress = progress
         self.tally = Tally()
         status.counts = Counts()
 
@@ -195,6 +207,7 @@ class Replayer(Publishing):
         """Publish until everything has been said, or `stop` was called."""
         self._status.enter("live")
         self._begun = self._begun or time.monotonic()
+        told = time.monotonic()
         while not self._stopping and not self.tally.finished:
             self._wake.clear()
             batch, delay_s = self._gather()
@@ -204,6 +217,9 @@ class Replayer(Publishing):
                     await self._let_them_catch_up(len(batch))
             elif not self.tally.finished:
                 await self._sleep(delay_s)
+            if time.monotonic() >= told + PROGRESS_S:
+                told = time.monotonic()
+                self._progress(self.tally)
         await self._publish([])
         if self.tally.finished:
             await self._until_heard()
