@@ -84,10 +84,11 @@ run-portfolio: $(STAMP) ## the portfolio alone
 data: $(STAMP) ## market history: import, download, look at it, check it [ARGS="list", ARGS="--help"]
 	@$(BIN)/python -m backtest.data $(PLACE) $(or $(ARGS),--help)
 
-replay: $(STAMP) ## recorded market data again [START=2025-09-01 END=2025-09-30; SYMBOL=ATOM/USDT TIMEFRAME=1m SPEED=10x TOPICS=bars CELL=replay FROM=folder]
+replay: $(STAMP) ## recorded market data again [START=2025-09-01 END=2025-09-30; SYMBOL=ATOM/USDT TIMEFRAME=1m SPEED=10x TOPICS=bars CELL=replay SOURCE=synthetic]
 	$(strip $(BIN)/python -m apps.replay_engine $(PLACE) --symbol "$(or $(SYMBOL),BTC/USDT)" \
 	--start "$(START)" --end "$(END)" $(if $(TIMEFRAME),--timeframe "$(TIMEFRAME)") $(if $(SPEED),--speed "$(SPEED)") \
-	$(if $(TOPICS),--topics "$(TOPICS)") $(if $(CELL),--cell "$(CELL)") $(if $(FROM),--from "$(FROM)"))
+	$(if $(TOPICS),--topics "$(TOPICS)") $(if $(CELL),--cell "$(CELL)") $(if $(FROM),--from "$(FROM)") \
+	$(if $(SOURCE),--source "$(SOURCE)"))
 
 run-kill-trip: $(STAMP) ## stop all trading now [REASON="why"]
 	@$(BIN)/python -m scripts.njord_kill trip-file $(PLACE) --reason "$(or $(REASON),no reason given)"
