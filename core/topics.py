@@ -220,7 +220,8 @@ def owns(instance: str, name: str) -> bool:
     """Whether this instance writes the journal of this channel.
 
     Market data of a symbol belongs to the ingest instance of that symbol (see `ingest_of`), where they are replayed to
-    the replay. No two owners of a channel ever run at a time: who replays holds the leases of those whose place it takes.
+    the replay. No two owners of a channel ever run at a time: who replays holds the leases of those whose place it
+    takes.
     """
     service = instance.partition(".")[0]
     topic = find(name)
