@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from core.contracts import BookEvent, iso
+from core.contracts.times import FOREVER
 from core.errors import DataError
 from core.market.order_book import BookView, Hole, OrderBook
 
@@ -40,11 +41,7 @@ def book_at(events: Iterable[BookEvent], at_ns: int) -> BookView:
         DataError: there was no whole book: nothing is recorded, no snapshot has come, or changes are missing since.
     """
     book, first_ns, broken = OrderBook(), 0, None
-    for event in events:
-        if _time(event) > at_ns:
-            if not first_ns:  # a snapshot has no venue time, and is no older than the first change proves
-                raise DataError(f"no book at {iso(at_ns)}: nothing is recorded before")
-            break
+    for event in _until(events, at_ns):
         hole = book.apply(event)
         first_ns = first_ns or _time(event)
         broken = None if book.whole else hole or broken
@@ -72,27 +69,45 @@ def recorded_book(books: Callable[[int, int], Iterable[BookEvent]], at_ns: int) 
         start_ns = at_ns - span_ns
         found: list[BookEvent] = []
         try:
-            view = book_at(_noting(books(max(0, start_ns), at_ns + 1), start_ns + _LEAD_NS, found), at_ns)
+            view = book_at(_noting(books(max(0, start_ns), FOREVER), start_ns + _LEAD_NS, found), at_ns)
         except DataError:
             if found:
                 raise
         else:
             if found:
                 return view
-    return book_at(books(0, at_ns + 1), at_ns)
+    return book_at(books(0, FOREVER), at_ns)
+
+
+def _until(events: Iterable[BookEvent], at_ns: int) -> Iterator[BookEvent]:
+    """Those up to a moment; one without a time is no older than what comes behind it."""
+    waiting: list[BookEvent] = []
+    for event in events:
+        if _time(event) > at_ns:
+            return
+        waiting.append(event)
+        if _time(event):
+            yield from waiting
+            waiting.clear()
+    yield from (event for event in waiting if event.ts_recv_ns <= at_ns)
 
 
 def _noting(events: Iterable[BookEvent], since_ns: int, found: list[BookEvent]) -> Iterator[BookEvent]:
     """All of them; the newest snapshot since a time is put into the list."""
+    reached_ns = -1
     for event in events:
-        if event.kind == "snapshot" and _time(event) >= since_ns:
+        reached_ns = max(reached_ns, _time(event))
+        if event.kind == "snapshot" and reached_ns >= since_ns:
             found[:] = [event]
         yield event
 
 
 def _time(event: BookEvent) -> int:
-    """The venue's time, or where it gives none that of receiving it, as ranges of history go by it; ns UTC."""
-    return event.ts_exchange_ns or event.ts_recv_ns
+    """The venue's time, or that of receiving it, ns UTC; 0 where nothing says it.
+
+    A snapshot that was asked for has no venue time, and where an old market is played it was received years later.
+    """
+    return event.ts_exchange_ns or (event.ts_recv_ns if event.kind == "delta" else 0)
 
 
 def missing_changes(events: Iterable[BookEvent]) -> list[MissingChanges]:

@@ -131,6 +131,14 @@ def test_a_book_without_the_venues_time_goes_by_that_of_receiving_it():
     assert book_at(bare, 2 * S) == book_at([WHOLE, MOVED], 2 * S)
 
 
+def test_a_snapshot_without_a_time_is_no_older_than_the_change_behind_it():
+    """During the outage from second 2 to 9 the book is the one from before it, not the one that came afterwards."""
+    after = [snapshot(50, ((70.0, 1.0),), ((71.0, 1.0),)), change(51, 51, ((70.0, 2.0),), at=9)]
+    events = [WHOLE, MOVED, *after]
+    assert book_at(events, 5 * S) == book_at([WHOLE, MOVED], 5 * S)
+    assert book_at(events, 9 * S).bids == ((70.0, 2.0),)
+
+
 def test_what_is_in_the_book_already_changes_nothing():
     """Neither a doubled change nor an old snapshot."""
     once, twice = OrderBook(), OrderBook()

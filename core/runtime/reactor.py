@@ -232,15 +232,13 @@ class Reactor:
     async def _turn(self, messages: list[Message], fence: int) -> None:
         """Handle everything that has come, then look at the clock."""
         inputs = self._runner.inputs
-        await self._observe_before(messages)
-        careful = self._careful()
+        careful = await self._observe_before(messages)
         for topic, line in messages:
             if careful:
                 await self._observe_before([(topic, line)])
             if topic.startswith(SHELLS):
                 await self._hear(topic, line, fence)
-                await self._observe_before(messages)
-                careful = self._careful()
+                careful = await self._observe_before(messages)
             else:
                 self._receive(topic, line, fence)
             if len(self._outputs) >= FLUSH_ITEMS:
@@ -255,15 +253,13 @@ class Reactor:
     async def _hear(self, topic: str, line: bytes, fence: int) -> None:
         """Take a message of those topics that shells listen to as well."""
         if topic == RELOAD.name:
-            header = self._due(topic, line, fence)
-            if header is not None:
+            if (header := self._due(topic, line, fence)) is not None:
                 await self._reload.switch(Place(topic, line, header))
         elif not self._reload.rang(topic):
             self._receive(topic, line, fence)
 
     def _receive(self, topic: str, line: bytes, fence: int) -> None:
-        header = self._due(topic, line, fence)
-        if header is not None:
+        if (header := self._due(topic, line, fence)) is not None:
             self._outputs += self._step(topic, line, header)
 
     def _due(self, topic: str, line: bytes, fence: int) -> codec.Header | None:
@@ -375,17 +371,13 @@ class Reactor:
             await self._flush()
             await self._record_state()
 
-    def _careful(self) -> bool:
-        """Whether a watch has to see inputs one by one."""
-        return any(watch.careful() for watch in self._watches)
-
-    async def _observe_before(self, messages: Sequence[Message]) -> None:
-        """Ask the watches that must be asked before any of these inputs is handled."""
+    async def _observe_before(self, messages: Sequence[Message]) -> bool:
+        """Ask the watches that must be asked before these inputs; whether one has yet to see them one by one."""
         names = {topic for topic, _ in messages} if self._watches else set()
         for watch in self._watches:
-            asked = any(topics.covered(watch.before, name) for name in names)
-            if asked and (len(messages) == 1 or not watch.careful()):
+            if any(topics.covered(watch.before, n) for n in names) and (len(messages) == 1 or not watch.careful()):
                 await self._ask(watch, messages)
+        return any(watch.careful() for watch in self._watches)
 
     async def _ask(self, watch: Watch, coming: Sequence[Message] = ()) -> None:
         while (event := await watch.observe(self._committer.in_seq + 1, coming)) is not None:
