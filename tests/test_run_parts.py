@@ -39,6 +39,7 @@ from core.contracts import (
     Resume,
     RiskCheck,
     RiskDecision,
+    WarmUp,
     Watermark,
 )
 from core.errors import ConfigError
@@ -178,6 +179,10 @@ SECOND = Watermark("BTC/USDT", NOON_NS)
         (
             OrderUpdate("o1", OrderStatus.REJECTED, "BTC/USDT", "buy", 1, 0, 1, "too small"),  # type: ignore[arg-type]
             "12:00:00 order    buy 1 BTC/USDT REJECTED: too small",
+        ),
+        (
+            WarmUp("strategy_runner.main", "BTC/USDT", "1m", (), 400, 7),
+            "12:00:00 warm-up  0 of 400 bars of BTC/USDT 1m from before; the log says why there were no more",
         ),
     ],
 )

@@ -19,7 +19,7 @@ from core.sequencer.redis import RedisCell
 SHOWN = ("strat.*", "risk.decisions", "orders.updates", "fills.new", "positions.snapshot", "portfolio.*")
 CONTROL = (
     "control.strategy", "control.protection", "control.reload", "control.kill_switch",
-    "control.dead_letter.*", "control.halt.*", "control.resume.*",
+    "control.dead_letter.*", "control.halt.*", "control.resume.*", "control.warmup.*",
 )  # fmt: skip
 MARKET = (topics.CLOCK_MARKET, topics.MD_GAPS, topics.MD_CORRECTIONS)
 LATEST = (

@@ -31,6 +31,7 @@ from core.contracts import (
     SizingDecision,
     StrategyFailed,
     TradeGap,
+    WarmUp,
     Watermark,
 )
 from core.errors import CodecError
@@ -183,6 +184,8 @@ class Picture:
                 self.tell("market", _market_trouble(event), good=False)
             case ConfigApplied():
                 self.tell("config", f"a changed configuration is in force ({event.config_hash[:12]})")
+            case WarmUp():
+                self.tell("warm-up", warm_up_text(event), good=len(event.bars) == event.asked)
             case StrategyFailed() | DeadLetter() | KillSwitchSet() | ProtectionFailed():
                 self.tell("trouble", _trouble(event), good=False)
 
@@ -259,6 +262,12 @@ def decision_text(decision: RiskDecision) -> str:
     failed = next((check for check in decision.checks if not check.passed), None)
     why = f" ({failed.value or 'unknown'}; limit {failed.limit})" if failed else ""
     return f"DENIED {decision.reason}{why}, {who}"
+
+
+def warm_up_text(event: WarmUp) -> str:
+    """ "12 of 400 bars of BTC/USDT 1m from before; the log says why there were no more"."""
+    found = f"{len(event.bars):,} of {event.asked:,} bars of {event.symbol} {event.timeframe} from before"
+    return found if len(event.bars) == event.asked else f"{found}; the log says why there were no more"
 
 
 def _trouble(event: StrategyFailed | DeadLetter | KillSwitchSet | ProtectionFailed) -> str:

@@ -114,9 +114,11 @@ class WarmUpWatch:
             try:
                 async with asyncio.timeout(self._patience_s):
                     return await asyncio.wrap_future(looked_up)
+            except NjordError as error:
+                log.error("warm_up_failed", symbol=need.symbol, timeframe=need.timeframe, error=str(error))
             except Exception:  # a source may be anybody's; no strategy waits for ever for a broken file
                 log.exception("warm_up_failed", symbol=need.symbol, timeframe=need.timeframe)
-                return WarmUp(runner.instance, need.symbol, need.timeframe, (), need.bars, before_seq)
+            return WarmUp(runner.instance, need.symbol, need.timeframe, (), need.bars, before_seq)
         return None
 
     def told(self, event: Event) -> None:
