@@ -174,8 +174,8 @@ class Picture:
                 self.pnl_day = event
             case PositionSnapshot():
                 self._position(event)
-            case Halt() | Resume():
-                self._switch(event)
+            case Halt() | Resume() | WarmUp():
+                self._observed(event)
             case FillEvent() | OrderIntent() | RiskDecision() | OrderUpdate() | Signal() | SizingDecision():
                 self._trading(event)
             case OHLCVBar():
@@ -184,8 +184,6 @@ class Picture:
                 self.tell("market", _market_trouble(event), good=False)
             case ConfigApplied():
                 self.tell("config", f"a changed configuration is in force ({event.config_hash[:12]})")
-            case WarmUp():
-                self.tell("warm-up", warm_up_text(event), good=len(event.bars) == event.asked)
             case StrategyFailed() | DeadLetter() | KillSwitchSet() | ProtectionFailed():
                 self.tell("trouble", _trouble(event), good=False)
 
@@ -202,7 +200,10 @@ class Picture:
         if before is None or before.qty != position.qty:
             self.tell("position", self.position_text(position), at_ns=position.ts_ns)
 
-    def _switch(self, event: Halt | Resume) -> None:
+    def _observed(self, event: Halt | Resume | WarmUp) -> None:
+        if isinstance(event, WarmUp):
+            self.tell("warm-up", warm_up_text(event), good=len(event.bars) == event.asked)
+            return
         before, self.halted = self.halted, event.reason if isinstance(event, Halt) else ""
         if self.halted:
             self.tell("halt", f"trading is halted: {event.reason}", good=False)
