@@ -21,8 +21,10 @@ README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(set(re.findall(r"^\| `python (-m [^`]+)`", README, re.MULTILINE)))
 """What stands in the table of commands, without `python`."""
 MODULES = sorted({command.split()[1] for command in COMMANDS})
-STARTED_BELOW = {"apps.run", "apps.md_ingest", "apps.sim_exchange", *(f"apps.{service}" for service in SERVICES)}
+SOURCES = ("run", "md_ingest", "sim_exchange", "replay_engine")
+STARTED_BELOW = {f"apps.{app}" for app in (*SOURCES, *SERVICES)}
 BTC = "BTC/USDT"
+FOLDERS = ("STATE", "JOURNAL", "LOG", "RUN", "ARCHIVE")
 
 
 @pytest.fixture
@@ -106,6 +108,22 @@ def test_the_exchange_starts_with_either_market(place, source):
     assert re.fullmatch(r"sim_exchange: BTCUSDT on http://127\.0\.0\.1:\d+\n", place.stderr(process))
 
 
+def test_the_replay_of_the_table_plays_what_is_there(place):
+    """Typed as it stands there, over a day of imported minutes; SIGTERM ends it with 0 and a summary."""
+    rows = "".join(f"{1_756_684_800 + 60 * minute},4.5,4.6,4.4,4.5,10\n" for minute in range(1440))  # 2025-09-01
+    (place.folder / "atom.csv").write_text("unix,open,high,low,close,volume\n" + rows)
+    home = ("--config-root", str(place.folder))
+    imported = place.run(
+        "-m", "backtest.data", "import", *home, str(place.folder / "atom.csv"), "--symbol", "ATOM/USDT"
+    )
+    assert imported.returncode == 0, imported.stderr
+    (command,) = (each for each in COMMANDS if each.split()[1] == "apps.replay_engine")
+    process = place.start("replay_engine", *shlex.split(command)[2:])
+    wait_for(lambda: len(place.lines("ohlcv.1m.ATOMUSDT")) >= 2)
+    assert place.stop(process) == [0]
+    assert "the same command goes on behind these" in (place.folder / f"{process.args!s}.out").read_text()
+
+
 def test_the_operator_s_targets(place):
     """Check, trip, look, refuse to clear without a reason, clear: make ends with 0 for done and with 2 otherwise."""
     assert make(place, "check-config").stdout.startswith("ok: ")
@@ -121,10 +139,10 @@ def test_the_operator_s_targets(place):
 @pytest.mark.parametrize("profile", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
 def test_every_profile_is_shown(place, profile):
     """njord_config shows, hashes and checks each profile that is shipped; into a closed pipe it ends in silence."""
-    if profile in {"base", "portfolio", "strategies"}:
+    if profile in {"base", "data_sources", "portfolio", "strategies"}:
         profile = ""
     home = Path("/opt/njord")  # live trading refuses folders that a reboot empties, such as this test's
-    folders = {f"NJORD__PATHS__{name}_DIR": str(home / name.lower()) for name in ("STATE", "JOURNAL", "LOG", "RUN")}
+    folders = {f"NJORD__PATHS__{name}_DIR": str(home / name.lower()) for name in FOLDERS}
     environment = {**folders, "NJORD__RISK__KILL_SWITCH_FILE": str(home / "state" / "halt")}
     options = ("--config-root", str(place.folder), *(("--profile", profile) if profile else ()))
     for command in ("show", "hash", "check"):
