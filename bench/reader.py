@@ -166,6 +166,6 @@ WORKS: dict[str, Callable[[Path], Any]] = {
     "rows, nine fields, gz of 365 days": _rows_of(PACKED),
 }
 IMPORTS = {"pyarrow.json, one thread": "pyarrow.json"}
-TARGETS = {"events, nine fields": ">= 2.5", "rows, nine fields": ">= 8"}
+TARGETS = {"rows, nine fields": ">= 8"}
 if (PEERS / "polars").exists():
     WORKS["polars"], IMPORTS["polars"] = _polars, "polars"
