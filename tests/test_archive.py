@@ -163,6 +163,23 @@ async def test_another_line_at_the_end_of_a_journal_is_a_fork(lab):
     assert lab.server.data.forked
 
 
+@pytest.mark.parametrize(("forked", "error"), [("being loaded", HistoryForked), ("", SequenceGap)])
+async def test_a_stream_that_is_gone_stops_its_journal_and_says_whether_it_is_being_replaced(lab, forked, error):
+    """A restore under a running service takes the streams away first: that is a fork, and no broken server."""
+    first = await lab.process().start()
+    await lab.send(3)
+    await lab.decided(3)
+    await first.stop()
+    (lab.journals / "risk.decisions.ndjson").unlink()
+    del lab.server.data.streams["risk.decisions"]
+    lab.server.data.forked = forked
+    cell = MemoryCell(lab.server)
+    await cell.connect()
+    archive = Archive(cell, "risk_engine.main", lab.journals)
+    with pytest.raises(error):
+        await archive.tail()
+
+
 async def test_a_hole_in_a_stream_stops_its_journal(lab):
     """A line that is gone from the middle of a stream cannot be journalled, and must not be passed over."""
     first = await lab.process().start()

@@ -118,6 +118,7 @@ class Archive:
         Raises:
             JournalError: a file cannot be written.
             SequenceGap: a stream does not continue its journal.
+            HistoryForked: because it is being replaced.
         """
         async with self._busy:  # the last call of a session meets the periodic one
             before = self.lines
@@ -148,6 +149,9 @@ class Archive:
         after = self._position(topic)
         lines = [line for _, line in await self._cell.read([topic], after, upto, BATCH)]
         if not lines:
+            forked = (await self._cell.meta()).forked
+            if forked:  # a restore begins like this
+                raise HistoryForked(f"the cell is closed by a fork: {forked}; run scripts/njord_restore.py")
             raise SequenceGap(f"the stream of {topic} does not hold its own last line, {upto}")
         if codec.header_of(lines[0]).prev != after:
             await self._accept_gap(topic, after, codec.seq_of(lines[0]))
