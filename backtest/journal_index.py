@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core import codec, topics
+from core.contracts.moments import FOREVER
 from core.errors import CodecError, JournalError
 from core.journal_files import JournalFile, journals_in
 from core.journal_lines import LineReader
@@ -251,7 +252,7 @@ class JournalIndex:
         source: str = "",
         root: int = 0,
         start_ns: int = 0,
-        end_ns: int = 1 << 62,
+        end_ns: int = FOREVER,
         limit: int = 0,
     ) -> Iterator[Found]:
         """The lines for which everything holds that is asked, in their order.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from core.contracts import BookEvent, iso
-from core.contracts.times import FOREVER
+from core.contracts.moments import FOREVER
 from core.errors import DataError
 from core.market.order_book import BookView, Hole, OrderBook
 

@@ -13,11 +13,11 @@ from bench.lab import INSTANCES, PROFILE, Lab, cpu_s, has_proc, memory_mb, run
 from bench.startup import INGEST
 from core import codec, topics
 from core.contracts import OHLCVBar, Watermark
+from core.contracts.moments import DAY_NS
 from core.journal_lines import journal_lines
 from core.market.synthetic_market import START_NS
 from core.sequencer.redis import RedisCell
 
-DAY_NS = 86_400_000_000_000
 LIMIT_S = 3_600.0
 LOOK_S = 0.5
 BARS = {"1m": 1440, "5m": 288, "15m": 96, "1h": 24}

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 import msgspec
 
 from core.contracts import Event
-from core.contracts.times import FOREVER, time_fields
+from core.contracts.moments import FOREVER
+from core.contracts.times import time_fields
 from core.errors import CodecError, ContractError
 
 E = TypeVar("E", bound=Event)

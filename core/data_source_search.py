@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from core.contracts.instrument import file_symbol
-from core.contracts.moments import iso
-from core.contracts.times import FOREVER
+from core.contracts.moments import FOREVER, iso
 from core.data_source import DataSource, Series
 from core.data_source_bars import BarQuery
 

@@ -14,11 +14,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from core.contracts.moments import moment
-from core.contracts.times import FOREVER
+from core.contracts.moments import DAY_NS, FOREVER, moment
 from core.errors import ContractError
 
-DAY_NS = 86_400_000_000_000
 LOG = "app"
 """The one file of this form that is no journal."""
 

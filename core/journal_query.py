@@ -14,7 +14,8 @@ from core.codec import body_of
 from core.codec_lines import BarRow, Key, bar_rows, events_of, is_dated, keys_of, time_of
 from core.contracts import Event
 from core.contracts.instrument import file_symbol
-from core.contracts.times import FOREVER, time_fields
+from core.contracts.moments import FOREVER
+from core.contracts.times import time_fields
 from core.errors import CodecError, ContractError
 from core.journal_files import JournalFile, files_of, journals_in, parse
 from core.topics import Topic, undated

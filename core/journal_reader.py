@@ -20,7 +20,7 @@ from core.contracts import (
     TickerEvent,
     TradeEvent,
 )
-from core.contracts.times import FOREVER
+from core.contracts.moments import FOREVER
 from core.data_source import Series
 from core.errors import CodecError, JournalError
 from core.journal_lines import LineReader

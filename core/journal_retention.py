@@ -12,11 +12,11 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.contracts.times import FOREVER
+from core.contracts.moments import DAY_NS, FOREVER
 from core.errors import JournalError
 from core.journal import folder_lock, noted_cell, sync_folder
 from core.journal_compression import compress, digest_of, hidden, require_same
-from core.journal_files import DAY_NS, LOG, JournalFile, end_of_day, journals_in, parse
+from core.journal_files import LOG, JournalFile, end_of_day, journals_in, parse
 
 CLEARED_NOTE = "cleared.day"
 

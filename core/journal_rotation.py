@@ -17,14 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.codec import ts_of
-from core.contracts.moments import day_of
+from core.contracts.moments import DAY_NS, day_of
 from core.errors import JournalError
 from core.journal import NdjsonJournal, sync_folder
 from core.journal_files import dated_name, files_of
 from core.journal_lines import read_lines
 
 MAX_BYTES = 100_000_000
-DAY_NS = 86_400_000_000_000
 
 
 class RotatingJournal:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.codec_lines import Key, events_of, keys_of, time_of
-from core.contracts.times import FOREVER
+from core.contracts.moments import FOREVER
 from core.data_source import TOPICS, Kind, Series
 from core.errors import CodecError, JournalError
 from core.journal_lines import LineReader

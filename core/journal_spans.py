@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar
 
 from core.codec_lines import is_dated, keys_of, time_of
 from core.contracts import Event
-from core.contracts.times import FOREVER
+from core.contracts.moments import FOREVER
 from core.errors import CodecError
 from core.journal_files import JournalFile
 from core.journal_lines import LineReader, open_file

@@ -22,11 +22,11 @@ from backtest.journal_index import Found, JournalIndex, Updated
 from core import cli
 from core.config import Config
 from core.contracts import moment, period
+from core.contracts.moments import FOREVER
 from core.errors import ConfigError, ContractError
 from core.journal_retention import journal_folders
 
 FILE = ".index.sqlite"
-EVER = 1 << 62
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +101,7 @@ def _window(args: argparse.Namespace) -> tuple[int, int]:
     try:
         if args.end:
             return period(args.start or "1970-01-01", args.end)
-        return (moment(args.start, "start") if args.start else 0), EVER
+        return (moment(args.start, "start") if args.start else 0), FOREVER
     except ContractError as error:
         raise ConfigError(f"--{error}") from None
 

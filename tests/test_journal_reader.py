@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from core import codec, topics
 from core.contracts import Event, OHLCVBar, TradeEvent, timeframe_ns
-from core.contracts.moments import moment, period
-from core.contracts.times import FOREVER
+from core.contracts.moments import FOREVER, moment, period
 from core.data_source import Series
 from core.errors import JournalError
 from core.journal_reader import JournalReader

@@ -24,13 +24,14 @@ from backtest.journals import read_record
 from backtest.restoration import cut_journals, plan
 from core import codec
 from core.config import load_config
+from core.contracts.moments import DAY_NS
 from core.errors import HistoryForked, JournalError
 from core.journal import last_lines
 from core.journal_compression import compress, finished_files
 from core.journal_files import files_of, journals_in, parse
 from core.journal_lines import journal_lines, read_lines
 from core.journal_retention import delete
-from core.journal_rotation import DAY_NS, RotatingJournal
+from core.journal_rotation import RotatingJournal
 from core.log_file import LogFile
 from core.runtime.archive import Archive
 from core.sequencer.memory import MemoryCell, MemoryServer
@@ -553,7 +554,8 @@ from core.journal import last_lines
 from core.journal_compression import compress, finished_files
 from core.journal_lines import journal_lines
 from core.journal_retention import delete
-from core.journal_rotation import DAY_NS, RotatingJournal
+from core.contracts.moments import DAY_NS
+from core.journal_rotation import RotatingJournal
 
 FOLDER, SEED, ROUNDS = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 NAME = "fills.BTCUSDT"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.contracts import Instrument
+from core.contracts.moments import FOREVER
 from core.errors import ConfigError
 from core.journal_reader import JournalReader
 from core.sim.history import MinuteHistory
 
 TIMEFRAME = "1m"
-FOREVER = 2**63 - 1
 
 
 def read_history(folder: Path, instruments: Sequence[Instrument]) -> dict[str, MinuteHistory]:

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from core import codec
 from core.contracts import CorporateAction, moment
+from core.contracts.moments import DAY_NS
 from core.errors import ContractError, DataError
 
 FORMATS = ("lean", "csv")
 
-_DAY_NS = 86_400_000_000_000
 _COLUMNS = ("symbol", "kind", "ts_effective", "ratio", "amount", "currency", "new_symbol")
 _REQUIRED = ("kind", "ts_effective")
 _NEEDED = {"split": "ratio", "dividend": "amount", "symbol_change": "new_symbol"}
@@ -51,7 +51,7 @@ def read_lean(path: Path, symbol: str) -> list[CorporateAction]:
     for row, after in pairwise(rows):
         if after.day_ns <= row.day_ns:
             raise DataError(f"{path}, line {after.line}: its date is not behind that of line {row.line}")
-        at_ns = row.day_ns + _DAY_NS
+        at_ns = row.day_ns + DAY_NS
         if after.split != row.split:
             ratio = _shortest(*_ratio(after.split, row.split))
             actions.append(CorporateAction(symbol, "split", at_ns, ratio=ratio))

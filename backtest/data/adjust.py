@@ -21,12 +21,11 @@ import numpy as np
 
 from backtest.data.columns import ARRAYS, PRICES, BarColumns, Floats, Ints
 from core.contracts import CorporateAction, iso
+from core.contracts.moments import FOREVER
 from core.errors import ContractError
 
 Mode = Literal["raw", "split", "total_return"]
 MODES: tuple[Mode, ...] = ("raw", "split", "total_return")
-
-FOREVER = 2**63 - 1
 
 
 class Spell(NamedTuple):

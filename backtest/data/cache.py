@@ -16,8 +16,8 @@ from backtest.data.cache_file import FOLDER, Cached, CacheFile, Seen, Source
 from backtest.data.columns import BarColumns
 from backtest.data.parsing import Arrays, FileBars, file_bars
 from backtest.data.series import BARS, SeriesName
-from backtest.data.series_files import FOREVER
 from core.contracts import timeframe_ns
+from core.contracts.moments import FOREVER
 from core.errors import JournalError
 from core.journal_files import JournalFile, files_of
 

@@ -10,10 +10,9 @@ import numpy as np
 from backtest.data.columns import BarColumns, Ints
 from backtest.data.table import counted
 from core.contracts import timeframe_ns
-from core.contracts.moments import iso
+from core.contracts.moments import DAY_NS, iso
 from core.data_source_search import download_command
 
-_DAY_NS = 86_400_000_000_000
 _ALWAYS_OPEN = "crypto"
 _COMMANDS = 3
 """So many holes get a command each; more are one command over all of them, which leaves out what is there."""
@@ -190,10 +189,10 @@ def holes_of(ts_open: Ints, step: int, span: tuple[int, int], *, always_open: bo
     firsts, ends = slots[before] + 1, slots[before + 1]
     if always_open:
         missing = ends - firsts
-    elif step >= _DAY_NS:
+    elif step >= DAY_NS:
         missing = _weekdays(firsts, ends)
     else:
-        inside = (before > 0) & (before < len(slots) - 2) & (slots[before] * step // _DAY_NS == ends * step // _DAY_NS)
+        inside = (before > 0) & (before < len(slots) - 2) & (slots[before] * step // DAY_NS == ends * step // DAY_NS)
         missing = np.where(inside, ends - firsts, 0)
     return tuple(
         Hole(int(first) * step, int(last) * step, int(count))

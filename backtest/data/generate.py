@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from backtest.data.columns import BarColumns, Floats, Ints
 from core.contracts import timeframe_ns
+from core.contracts.moments import DAY_NS
 from core.errors import ContractError
 
 Model = Literal["gbm", "ou"]
@@ -33,7 +34,6 @@ BARS_MAX = 5_000_000
 """Of one call: nine years of minutes."""
 
 _YEAR_NS = 365 * 86_400_000_000_000
-_DAY_NS = 86_400_000_000_000
 _LN_2 = 0.6931471805599453
 _SQRT_3 = 1.7320508075688772
 
@@ -149,7 +149,7 @@ def _path(market: Market, sigma: float, shocks: Floats) -> Floats:
     """Prices at the start and at the end of each bar, not yet on the grid."""
     number, length = len(shocks), timeframe_ns(market.timeframe)
     moves = sigma * shocks + market.drift * (length / _YEAR_NS) + market.trend * sigma * _directions(market, number)
-    pull = min(1.0, _LN_2 * length / (market.half_life_days * _DAY_NS)) if market.model == "ou" else 0.0
+    pull = min(1.0, _LN_2 * length / (market.half_life_days * DAY_NS)) if market.model == "ou" else 0.0
     goal, least = market.price, float(market.tick)
 
     def step(price: float, move: float) -> float:

@@ -14,7 +14,7 @@ from backtest.data.coverage import coverage, span_of
 from backtest.data.selection import Chosen
 from backtest.data.series import BARS, TRADES
 from backtest.data.table import counted
-from core.contracts.times import FOREVER
+from core.contracts.moments import FOREVER
 from core.data_source import TOPICS
 from core.journal_files import JournalFile, files_of
 from core.journal_reader import JournalReader

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from backtest.data.columns import BarColumns
 from backtest.data.series import BARS, SeriesName
-from backtest.data.store import FOREVER, Dataset, History
+from backtest.data.store import Dataset, History
 from core import cli
 from core.config_errors import did_you_mean
 from core.contracts import timeframe_ns
 from core.contracts.instrument import file_symbol
-from core.contracts.moments import iso, moment, period
+from core.contracts.moments import FOREVER, iso, moment, period
 from core.data_source import TOPICS, Kind
 from core.data_source_files import MADE_UP
 from core.data_source_loading import load_sources

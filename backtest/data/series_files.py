@@ -20,15 +20,11 @@ from backtest.data.series import ACTIONS, BARS, SeriesName, named_in
 from backtest.data.trades import TRADE_ARRAYS, TradeColumns
 from core.codec import has_header
 from core.contracts import timeframe_ns
-from core.contracts.moments import day_of
+from core.contracts.moments import DAY_NS, FOREVER, day_of
 from core.errors import DataError
 from core.journal_files import dated_name, end_of_day, files_of, parse
 from core.journal_lines import LineReader, read_lines, readers_of
 
-FOREVER = 2**63 - 1
-"""An end behind every time, ns."""
-
-DAY_NS = 86_400_000_000_000
 LONG_NS = 3_600_000_000_000
 """Bars of this length or longer have one file per year."""
 

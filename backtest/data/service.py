@@ -22,7 +22,7 @@ from backtest.data.source_columns import source_columns
 from core.config import Config
 from core.config_errors import did_you_mean
 from core.contracts import CorporateAction, Event, OHLCVBar, iso, moment, period, timeframe_ns
-from core.contracts.times import FOREVER
+from core.contracts.moments import FOREVER
 from core.data_source_loading import load_sources
 from core.errors import ConfigError, DataError
 from core.market.merge import merged

@@ -26,12 +26,12 @@ from backtest.data.manifest import Manifest, Origin
 from backtest.data.merging import NOTHING, Added, Conflict
 from backtest.data.parsing import bad_bars, shown
 from backtest.data.series import ACTIONS, BARS, TRADES, SeriesName
-from backtest.data.series_files import FOREVER, SeriesFiles
+from backtest.data.series_files import SeriesFiles
 from backtest.data.trade_merge import merge_trades
 from backtest.data.trades import TradeColumns
 from core import codec
 from core.contracts import CorporateAction
-from core.contracts.moments import iso
+from core.contracts.moments import FOREVER, iso
 from core.data_source import Kind, Series
 from core.errors import ConfigError, ContractError
 from core.journal_reader import JournalReader

@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from core.errors import ContractError
 
+DAY_NS = 86_400_000_000_000
+FOREVER = 2**63 - 1
+"""An end behind every time, ns UTC."""
+
 _NS = 1_000_000_000
-_DAY_NS = 86_400 * _NS
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALLOWED = "2025-09-30 or 2025-09-30T23:59:59Z, UTC unless an offset is given"
@@ -55,7 +58,7 @@ def period(start: str, end: str) -> tuple[int, int]:
     """
     start_ns, end_ns = moment(start, "start"), moment(end, "end")
     if _DATE.fullmatch(end.strip()):
-        end_ns += _DAY_NS
+        end_ns += DAY_NS
     if end_ns <= start_ns:
         raise ContractError(f"end is {end!r}; allowed: a time behind the start, {start!r}")
     return start_ns, end_ns

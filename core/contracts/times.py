@@ -17,9 +17,6 @@ from core.contracts.market import (
 )
 from core.contracts.orders import OrderEvent, OrderUpdate
 
-FOREVER = 2**63 - 1
-"""An end behind every time, ns UTC."""
-
 _FIELDS: dict[type[Event], tuple[str, ...]] = {
     TradeEvent: ("ts",),
     BookEvent: ("ts_exchange_ns", "ts_recv_ns"),

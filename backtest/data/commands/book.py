@@ -17,7 +17,7 @@ from backtest.order_book import missing_changes, recorded_book
 from core import codec
 from core.cli import config_of
 from core.contracts import BookEvent, iso, moment
-from core.contracts.times import FOREVER
+from core.contracts.moments import FOREVER
 from core.data_source_files import JournalSource
 from core.data_source_loading import load_sources
 from core.errors import ConfigError, ContractError

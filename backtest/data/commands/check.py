@@ -26,8 +26,8 @@ from backtest.data.line_checks import read_bar_lines
 from backtest.data.quality import SHOWN, DataValidator
 from backtest.data.selection import RECORDED, Chosen, add_range, add_series, chosen, range_of, source_bars
 from backtest.data.series import TRADES
-from backtest.data.store import FOREVER
 from core import cli, codec, topics
+from core.contracts.moments import FOREVER
 from core.errors import CodecError, ConfigError, ContractError, JournalError
 from core.journal_lines import journal_lines
 

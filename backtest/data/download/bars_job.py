@@ -18,8 +18,8 @@ from backtest.data.download.progress import Progress
 from backtest.data.download.spans import Span, merged, within, without
 from backtest.data.store import Conflict, Dataset
 from core.contracts import timeframe_ns
+from core.contracts.moments import DAY_NS
 
-DAY_NS = 86_400_000_000_000
 SAVED_ROWS = 10_000
 SAVED_S = 30.0
 """Whole days are saved after so many rows, or all there is after so long: what a kill may cost."""

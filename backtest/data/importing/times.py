@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from backtest.data.columns import Flags, Ints
 from backtest.data.importing.options import UNITS, Options
-from core.contracts.moments import iso, moment
+from core.contracts.moments import DAY_NS, iso, moment
 from core.errors import DataError
 
-_DAY_NS = 86_400_000_000_000
 _OLDEST_NS = moment("2000-01-01")
 """No count since 1970 is taken for an older time on its own account."""
 
@@ -85,7 +84,7 @@ def times_of(array: Any, options: Options, place: Place) -> Times:
         times = _counted_float(array.to_numpy(), options, place)
     else:
         times = _written(pc.utf8_trim_whitespace(pc.cast(array, pa.string())), options, place)
-    late = times.ns > options.now_ns + _DAY_NS
+    late = times.ns > options.now_ns + DAY_NS
     if late.any() or (times.ns < 0).any():
         row = int(np.argmax(late | (times.ns < 0)))
         allowed = f"1970 to tomorrow; --time-unit and --timezone decide how times are read, here: {times.said}"
@@ -171,7 +170,7 @@ def _unit_of(values: Ints, options: Options, place: Place) -> dict[str, int]:
 
 def _window(values: Ints, factor: int, options: Options) -> Flags:
     """Which numbers are times from 2000 to tomorrow in a unit; the windows of two units share none."""
-    inside: Flags = (values >= _OLDEST_NS // factor) & (values <= (options.now_ns + _DAY_NS) // factor)
+    inside: Flags = (values >= _OLDEST_NS // factor) & (values <= (options.now_ns + DAY_NS) // factor)
     return inside
 
 
@@ -310,7 +309,7 @@ def _in_zone(stamps: NDArray[np.datetime64], options: Options, place: Place) -> 
 
 def _are_days(stamps: NDArray[np.datetime64], options: Options) -> bool:
     """Whether local times are days of an exchange, which are called by their date wherever it is."""
-    return options.asset_class != "crypto" and bool((stamps.view(np.int64) % _DAY_NS == 0).all())
+    return options.asset_class != "crypto" and bool((stamps.view(np.int64) % DAY_NS == 0).all())
 
 
 def _when(ns: int) -> str:
