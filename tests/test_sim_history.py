@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -122,8 +124,11 @@ async def test_a_synthetic_market_begins_behind_its_past(tmp_path):
     """Its first minute follows the last recorded one, at the last recorded price; the hole before stays one."""
     write_minutes(tmp_path, "BTC/USDT", -9, -8, -5)
     async with simulator("--synthetic", "--history", str(tmp_path), "--speed", "60") as sim:
-        status, rows = await sim.api("klines", symbol="BTCUSDT", interval="1m", startTime=0, limit=4)
-        assert status == 200
+        rows: list[list[Any]] = []
+        async with asyncio.timeout(20):
+            while len(rows) < 4:  # the fourth is there with the first trade of its own
+                status, rows = await sim.api("klines", symbol="BTCUSDT", interval="1m", startTime=0, limit=4)
+                assert status == 200
         assert [(row[0] * 10**6 - LIVE_NS) // MINUTE_NS for row in rows] == [-9, -8, -5, -4]
         assert [row[4] for row in rows[:3]] == ["51.00000000"] * 3
         assert float(rows[3][1]) == pytest.approx(51.0, rel=0.01)
